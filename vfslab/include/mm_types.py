@@ -1,0 +1,83 @@
+"""Memory of the page cache: folios, and the lists by which it is reclaimed.
+
+Linux: include/linux/mm_types.h (folio), mmzone.h (lruvec), pagemap.h (readahead_control).
+Left out: page tables, zones, swap. The memory of a folio is a bytearray instead of page frames.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from vfslab.lib.kstruct import KObject, Ptr, kstruct
+
+PAGE_SHIFT = 12
+PAGE_SIZE = 1 << PAGE_SHIFT
+
+# folio flags (Linux: bit numbers PG_*; here the bits themselves)
+PG_LOCKED, PG_UPTODATE, PG_DIRTY, PG_LRU, PG_ACTIVE, PG_REFERENCED = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
+PG_WRITEBACK, PG_READAHEAD, PG_RECLAIM, PG_ERROR, PG_PRIVATE = 0x40, 0x80, 0x100, 0x200, 0x400
+
+
+@kstruct(count="_refcount")
+class Folio(KObject):
+    """Some pages of one file, contiguous in memory: the unit of the page cache.
+
+    index      page number of its first page in the file
+    nr_pages   its length in pages
+    mem        its bytes (folio_address() gives them); length nr_pages * PAGE_SIZE
+    _refcount  1 for the page cache, more while somebody looks
+    private    buffer heads, if a filesystem or the block device hung any on it
+    """
+
+    flags: int = 0
+    mapping: Ptr[AddressSpace] = None
+    index: int = 0
+    nr_pages: int = 1
+    mem: bytearray = None
+    _refcount: int = 1
+    private: Any = None
+
+
+@kstruct
+class ReadaheadControl(KObject):
+    """A run of fresh, locked folios that a filesystem is to fill: _nr_pages pages from page _index."""
+
+    file: Ptr[File] = None
+    mapping: Ptr[AddressSpace] = None
+    ra: Ptr[FileRaState] = None
+    _index: int = 0
+    _nr_pages: int = 0
+    folios: list = dataclasses.field(default_factory=list)
+
+
+@kstruct
+class Shrinker(KObject):
+    """A cache of objects that can be made smaller (a superblock's dentries and inodes)."""
+
+    count_objects: Callable = None  # (shrinker) -> how many could go
+    scan_objects: Callable = None  # (shrinker, nr) -> how many went
+    private_data: Any = None
+
+
+@kstruct
+class Lruvec(KObject):
+    """Folios that may be reclaimed, oldest first, and how much there is.
+
+    limit_pages   what boot(memory=...) allows; page cache and cached objects are both counted
+    slab_bytes    what cached dentries and inodes are reckoned to take
+    shrinkers     whom to ask for cached objects when memory is short
+    free_folios   memory of read-once folios, kept for the next read: {nr_pages: [bytearray, ...]}
+    """
+
+    inactive: OrderedDict = dataclasses.field(default_factory=OrderedDict)
+    active: OrderedDict = dataclasses.field(default_factory=OrderedDict)
+    nr_pages: int = 0
+    limit_pages: int = 0
+    slab_bytes: int = 0
+    shrinkers: list[Ptr[Shrinker]] = dataclasses.field(default_factory=list)
+    free_folios: dict = dataclasses.field(default_factory=dict)
+    pgsteal: int = 0
+    pgscan: int = 0

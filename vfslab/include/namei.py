@@ -1,0 +1,91 @@
+"""The state of a path walk.
+
+Linux: struct nameidata of fs/namei.c, struct filename of include/linux/fs.h, flags of include/linux/namei.h.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from vfslab.include.dcache import qstr
+from vfslab.include.sched import Path
+from vfslab.lib.kstruct import Embedded, KObject, Ptr, embedded, kstruct
+
+LAST_NORM, LAST_ROOT, LAST_DOT, LAST_DOTDOT = range(4)
+MAXSYMLINKS = 40
+
+LOOKUP_FOLLOW = 0x1
+LOOKUP_DIRECTORY = 0x2
+LOOKUP_AUTOMOUNT = 0x4
+LOOKUP_EMPTY = 0x4000
+LOOKUP_DOWN = 0x8000
+LOOKUP_MOUNTPOINT = 0x80
+LOOKUP_REVAL = 0x20
+LOOKUP_RCU = 0x40
+LOOKUP_OPEN = 0x100
+LOOKUP_CREATE = 0x200
+LOOKUP_EXCL = 0x400
+LOOKUP_RENAME_TARGET = 0x800
+LOOKUP_PARENT = 0x10
+LOOKUP_NO_SYMLINKS = 0x010000
+LOOKUP_NO_MAGICLINKS = 0x020000
+LOOKUP_NO_XDEV = 0x040000
+LOOKUP_BENEATH = 0x080000
+LOOKUP_IN_ROOT = 0x100000
+LOOKUP_CACHED = 0x200000
+LOOKUP_IS_SCOPED = LOOKUP_BENEATH | LOOKUP_IN_ROOT
+
+
+@kstruct
+class Filename(KObject):
+    """A path copied from user memory. uptr is the caller's object; name the kernel's own bytes."""
+
+    name: bytes = b""
+    uptr: Any = None
+    refcnt: int = 1
+
+
+@kstruct
+class Saved(KObject):
+    """A path put aside while a symlink in its middle is followed: what remains to be walked."""
+
+    link: Embedded[Path] = embedded(Path)
+    name: bytes = b""
+    inode: Ptr[Inode] = None
+
+
+@kstruct
+class Nameidata(KObject):
+    """One walk: where it stands, what comes next, and the symlinks it is inside of.
+
+    path        the directory reached so far; held by reference (REF-walk)
+    last        the component to look up next; last_type tells `.` and `..` from names
+    root        where absolute links and `..` stop: the task's root
+    inode       path.dentry's inode
+    remaining   what of the name is still to be walked after last
+    stack       Saved paths, one for each symlink the walk is inside of
+    depth       len(stack); total_link_count: links followed in all, at most 40
+    """
+
+    path: Embedded[Path] = embedded(Path)
+    last: qstr = b""
+    last_type: int = LAST_ROOT
+    root: Embedded[Path] = embedded(Path)
+    inode: Ptr[Inode] = None
+    flags: int = 0
+    state: int = 0
+    seq: int = 0
+    next_seq: int = 0
+    m_seq: int = 0
+    depth: int = 0
+    total_link_count: int = 0
+    stack: list[Ptr[Saved]] = dataclasses.field(default_factory=list)
+    name: Ptr[Filename] = None
+    remaining: bytes = b""
+    saved: Ptr[Nameidata] = None
+    dfd: int = 0
+    dir_vfsuid: int = 0
+    dir_mode: int = 0
+    task: Ptr[TaskStruct] = None
+    dentry_hashtable: Ptr[dict] = None

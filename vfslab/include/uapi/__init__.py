@@ -1,0 +1,1 @@
+"""Layouts and numbers that are shared with programs and with other machines."""

@@ -1,0 +1,1 @@
+"""Tasks, locks, error numbers, memory for objects, tracing: what is beside the storage stack."""

@@ -1,0 +1,54 @@
+"""Memory for objects: each kernel numbers what it allocates.
+
+    dentry = kzalloc(Dentry, d_name=b"etc")      Dentry#12 of this kernel
+    kfree(dentry)                                any later use raises UseAfterFree
+
+Linux: mm/slub.c, as far as a user of kmem_cache_alloc() and kfree() sees it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from vfslab.kernel.sched import cpu
+from vfslab.lib.kstruct import KObject, poison
+
+T = TypeVar("T", bound=KObject)
+
+
+class Slab:
+    """How many objects of each type a kernel has ever allocated, and how many are alive."""
+
+    __slots__ = ("allocated", "freed")
+
+    def __init__(self) -> None:
+        self.allocated: dict[type, int] = {}
+        self.freed: dict[type, int] = {}
+
+    def number(self, obj: KObject) -> None:
+        """Give obj the next number of its type."""
+        cls = type(obj)
+        obj._slab = self
+        obj._nr = self.allocated[cls] = self.allocated.get(cls, 0) + 1
+
+    def alive(self, cls: type) -> int:
+        """Return how many objects of this type are allocated and not freed."""
+        return self.allocated.get(cls, 0) - self.freed.get(cls, 0)
+
+
+def kzalloc(cls: type[T], *args: Any, **fields: Any) -> T:
+    """Return a new object of the running kernel, members as given, the rest at their defaults."""
+    obj = cls(*args, **fields)
+    slab = cpu.kernel._slab
+    obj._slab = slab
+    allocated = slab.allocated
+    obj._nr = allocated[cls] = allocated.get(cls, 0) + 1
+    return obj
+
+
+def kfree(obj: KObject) -> None:
+    """Give an object back; whoever still uses it is told so."""
+    slab, cls = obj._slab, type(obj)
+    if slab is not None:
+        slab.freed[cls] = slab.freed.get(cls, 0) + 1
+    poison(obj)

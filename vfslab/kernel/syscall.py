@@ -1,0 +1,35 @@
+"""The system-call boundary: enter, dispatch, turn errors into numbers.
+
+    user/libc.py ──syscall(task, "openat", ...)──▶ kernel.sys_call_table["openat"] ──▶ fs/open.py
+
+Each file of the kernel exports the calls it defines; init composes the table. A call
+returns an object (bytes, a tuple, a number >= 0) or -errno; no exception crosses.
+
+Linux: arch/x86/entry/common.c (do_syscall_64), include/linux/syscalls.h.
+Left out: registers and user pointers. Buffers are passed as Python objects.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vfslab.include.sched import TaskStruct
+from vfslab.kernel.errno import ENOSYS, KernelError
+from vfslab.kernel.sched import cpu
+
+
+def syscall(task: TaskStruct, name: str, *args: Any) -> Any:
+    """Run one system call as task; return its result, or a negative errno."""
+    kernel = task.kernel
+    with kernel.baton:
+        outer = cpu.current, cpu.kernel
+        cpu.current, cpu.kernel = task, kernel
+        try:
+            call = kernel.sys_call_table.get(name)
+            if call is None:
+                return -ENOSYS.errno
+            return call(*args)
+        except KernelError as error:
+            return -error.errno
+        finally:
+            cpu.current, cpu.kernel = outer

@@ -1,0 +1,1 @@
+"""Containers and bytes: what every layer needs and no layer owns. Imports nothing of vfslab."""

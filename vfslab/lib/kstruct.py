@@ -1,0 +1,153 @@
+"""Live structures: declared members, numbers instead of addresses, real embedding, poison.
+
+    @kstruct
+    class Dentry(KObject):
+        d_name: qstr = b""
+        d_parent: Ref[Dentry] = None         a pointer that holds a reference
+        d_sb: Ptr[SuperBlock] = None         a pointer that does not
+        d_lock: Embedded[Spinlock] = embedded(Spinlock)
+
+The declarations serve the renderer (which members point where), snapshots, and the
+recount of reference counts after each test. Kernel code just uses attributes.
+
+An object is numbered by the kernel it lives in (kernel/slab.py): `Dentry#3`, never an
+address, so that two runs give the same picture.
+
+Linux: struct declarations, container_of() of include/linux/container_of.h, slab poisoning.
+Left out: sizes and alignment. An embedded member takes memory when it is first touched.
+
+Always true
+  K1  a member that is not declared cannot be set
+  K2  container_of(ptr, cls, member) is the object that ptr is embedded in, or it raises KernelBug
+  K3  any use of an object after kfree raises UseAfterFree
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+Ref = Annotated[T, "a pointer that holds a reference"]
+Ptr = Annotated[T, "a pointer without a reference"]
+Embedded = Annotated[T, "a structure inside the structure"]
+
+
+class KernelBug(Exception):
+    """The kernel broke a rule of its own; what Linux answers with BUG() or a lockdep splat."""
+
+
+class UseAfterFree(KernelBug):
+    """A structure was used after kfree()."""
+
+
+class Member(NamedTuple):
+    """One declared member: its name, kind ("Ref", "Ptr", "Embedded" or "value") and type text."""
+
+    name: str
+    kind: str
+    target: str
+
+
+class KObject:
+    """Base of all live structures."""
+
+    __slots__ = ("_container", "_nr", "_slab", "__weakref__")
+    _members: tuple[Member, ...] = ()
+    _late: dict[str, Callable[[Any], Any]] = {}
+    _count: str | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Materialise an embedded member on first touch."""
+        make = type(self)._late.get(name)
+        if make is None:
+            if name in ("_container", "_nr", "_slab"):
+                return None
+            raise AttributeError(f"{type(self).__name__} has no member {name!r}")
+        value = make(self)
+        setattr(self, name, value)
+        return value
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}#{self._nr if self._nr is not None else '?'}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Late:
+    """Marks a member that comes into being when it is first touched."""
+
+    make: Callable[[Any], Any]
+
+
+def embedded(cls: Any, **fields: Any) -> Any:
+    """Declare a structure inside a structure; cls may be a class or a function returning one."""
+
+    def make(outer: KObject) -> KObject:
+        inner = cls(**fields)
+        inner._container = outer
+        if outer._slab is not None:
+            outer._slab.number(inner)
+        return inner
+
+    return _Late(make)
+
+
+def late(make: Callable[[Any], Any]) -> Any:
+    """Declare a member whose first value is make(object), such as i_mapping = &i_data."""
+    return _Late(make)
+
+
+def _kind(annotation: str) -> tuple[str, str]:
+    found = re.search(r"\b(Embedded|Ref|Ptr)\[\s*['\"]?(\w+)", annotation)
+    return (found[1], found[2]) if found else ("value", annotation)
+
+
+def kstruct(cls: type | None = None, *, count: str | None = None) -> Any:
+    """Turn a class of annotated members into a live structure with slots.
+
+    count names the member that holds the reference count, if there is one.
+    """
+    if cls is None:
+        return lambda cls: kstruct(cls, count=count)
+    annotations = cls.__dict__["__annotations__"]
+    members = tuple(Member(name, *_kind(text)) for name, text in annotations.items())
+    late_members = {name: value.make for name, value in list(cls.__dict__.items()) if isinstance(value, _Late)}
+    for name in late_members:
+        setattr(cls, name, dataclasses.field(init=False))
+    for name, value in list(cls.__dict__.items()):
+        if name in annotations and isinstance(value, list | dict | set | bytearray):
+            raise TypeError(f"{cls.__name__}.{name}: give dataclasses.field(default_factory=...)")
+    made: Any = dataclasses.dataclass(slots=True, eq=False, repr=False)(cls)
+    made._members, made._late, made._count = members, late_members, count
+    return made
+
+
+def container_of(ptr: KObject, cls: type[T], member: str) -> T:
+    """Return the cls object whose embedded `member` is ptr; KernelBug if ptr is not embedded so."""
+    outer = ptr._container
+    if type(outer) is not cls or getattr(outer, member) is not ptr:
+        raise KernelBug(f"container_of: {ptr!r} is not {cls.__name__}.{member}")
+    return outer
+
+
+def members(cls: type[KObject]) -> tuple[Member, ...]:
+    """Return the declared members of a live structure, in order of declaration."""
+    return cls._members
+
+
+def poison(obj: KObject) -> None:
+    """Make every later use of obj raise UseAfterFree."""
+    cls = type(obj)
+    freed = cls.__dict__.get("_freed")
+    if freed is None:
+        freed = type(cls.__name__, (cls,), {"__slots__": (), "__getattribute__": _refuse, "__setattr__": _refuse})
+        cls._freed = freed  # type: ignore[attr-defined]
+    object.__setattr__(obj, "__class__", freed)
+
+
+def _refuse(obj: KObject, name: str, *value: Any) -> Any:
+    if name in ("_nr", "__class__", "__repr__"):
+        return object.__getattribute__(obj, name)
+    raise UseAfterFree(f"{type(obj).__name__}#{object.__getattribute__(obj, '_nr')}.{name} was used after kfree")
