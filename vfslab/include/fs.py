@@ -265,6 +265,7 @@ class FileRaState(KObject):
 
 FMODE_READ, FMODE_WRITE, FMODE_LSEEK, FMODE_PREAD, FMODE_PWRITE, FMODE_EXEC = 1, 2, 4, 8, 16, 32
 FMODE_RANDOM, FMODE_PATH, FMODE_OPENED, FMODE_CREATED, FMODE_NOATIME = 0x1000, 0x4000, 0x80000, 0x100000, 0x4000000
+FMODE_CAN_ODIRECT = 0x400000  # set by f_op.open of a filesystem that can bypass the page cache
 
 
 @kstruct(count="f_count")

@@ -24,6 +24,8 @@ class Kernel(KObject):
     mount_hashtable  {(parent Vfsmount, mountpoint Dentry): Mount}; mountpoint_hashtable {Dentry: Mountpoint}
     bdev_map         {device number: BlockDevice}; chrdev_map {major: FileOperations}
     device_add       functions (BlockDevice, added: bool) to tell when a device comes or goes (devtmpfs)
+    copy_task        functions (child, parent) to call when a task forks: files, paths, namespaces are copied above us
+    exit_task        functions (task) to call when a task exits
     log              the kernel log: (level, text); dmesg prints it; bounded
     baton            lets one host thread in at a time
     state            free for modules: {module name: its own structure} (loop devices, workqueues, ...)
@@ -41,6 +43,8 @@ class Kernel(KObject):
     bdev_map: dict[int, Ptr[BlockDevice]] = dataclasses.field(default_factory=dict)
     chrdev_map: dict = dataclasses.field(default_factory=dict)
     device_add: list[Callable] = dataclasses.field(default_factory=list)
+    copy_task: list[Callable] = dataclasses.field(default_factory=list)
+    exit_task: list[Callable] = dataclasses.field(default_factory=list)
     tasks: dict[int, Ptr[TaskStruct]] = dataclasses.field(default_factory=dict)
     init_task: Ptr[TaskStruct] = None
     node: Ptr[Lruvec] = None

@@ -49,11 +49,12 @@ class FsStruct(KObject):
 
 @kstruct
 class FilesStruct(KObject):
-    """The file descriptor table: fd -> File, and which of them close on exec."""
+    """The file descriptor table: fd -> File, and which of them close on exec; all below next_fd are taken."""
 
     fdt: dict[int, Ref[File]] = dataclasses.field(default_factory=dict)
     close_on_exec: set = dataclasses.field(default_factory=set)
     max_fds: int = 1024
+    next_fd: int = 0
 
 
 @kstruct
