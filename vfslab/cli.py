@@ -1,0 +1,310 @@
+"""The command line: `vfslab COMMAND ...`.
+
+    vfslab tree disk.img            vfslab cat disk.img#1 /etc/hosts
+    vfslab check disk.img           vfslab figure F5 -o f5.svg
+
+Exit status: 0 all went well, 1 damage or an entry that could not be read, 2 not usable.
+What goes wrong is one line on stderr, `vfslab: what, where`. Images are opened read-only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from vfslab.tools.image import Image, ImageError, attached, mounted
+
+
+class Unusable(Exception):
+    """Something was asked for that cannot be done; its text is the one line for the person."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit status. No input ends in a traceback."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if not hasattr(args, "run"):
+        parser.print_help()
+        return 2
+    try:
+        status = args.run(args)
+        sys.stdout.flush()
+        return status or 0
+    except (ImageError, Unusable) as error:
+        return complain(str(error), 2)
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment] - the reader (head, less) has left
+        return 0
+    except KeyboardInterrupt:
+        return complain("interrupted", 130)
+    except MemoryError:
+        return complain("out of memory", 2)
+    except OSError as error:
+        where = f", {error.filename}" if error.filename is not None else ""
+        return complain(f"{error.strerror or error}{where}", 2)
+
+
+def complain(text: str, status: int) -> int:
+    """Print one line on stderr and return the exit status."""
+    from vfslab.user.text import printable
+
+    print("vfslab: " + printable(text), file=sys.stderr)
+    return status
+
+
+def emit(lines: Iterable[str]) -> None:
+    """Print lines as they come; names that the terminal cannot show are escaped by who made them."""
+    for text in lines:
+        sys.stdout.write(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8") + "\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="vfslab",
+        description="A Linux storage stack in Python: look into ext4 images, check them, draw them, learn from them.",
+        epilog="IMAGE is a file or block device; disk.img#1 is its first partition. Images are never written to.",
+    )
+    from vfslab import __version__
+
+    parser.add_argument("--version", action="version", version=f"vfslab {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(name: str, run: Callable[[Any], int | None], help: str, image: bool = True) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=help)
+        made.set_defaults(run=run)
+        if image:
+            made.add_argument("image", metavar="IMAGE", help="image file, block device, or either with #PARTITION")
+        return made
+
+    ls = command("ls", run_ls, "list a directory of an image")
+    ls.add_argument("path", nargs="*", default=["/"], help="paths in the image (default /)")
+    ls.add_argument("-l", dest="long", action="store_true", help="modes, links, owners, sizes and times")
+    ls.add_argument("-a", dest="all", action="store_true", help="names that begin with a dot too")
+    ls.add_argument("-i", dest="inode", action="store_true", help="inode numbers")
+    ls.add_argument("-R", dest="recursive", action="store_true", help="all directories below too")
+
+    tree = command("tree", run_tree, "draw the tree of an image")
+    tree.add_argument("path", nargs="?", default="/", help="where to begin (default /)")
+    tree.add_argument("-L", dest="depth", type=int, help="go down at most this many levels")
+    tree.add_argument("-i", dest="inode", action="store_true", help="inode numbers")
+
+    cat = command("cat", run_cat, "print the content of files of an image")
+    cat.add_argument("path", nargs="+", help="files in the image")
+
+    stat = command("stat", run_stat, "show what an inode of an image says")
+    stat.add_argument("path", nargs="+", help="paths in the image")
+
+    get = command("get", run_get, "copy a file or a tree out of an image")
+    get.add_argument("path", help="path in the image")
+    get.add_argument("target", nargs="?", help="where to put it (default: its name, here)")
+
+    dump = command("dump", run_dump, "print the superblock and the groups, with byte addresses")
+    dump.add_argument("--super", dest="only_super", action="store_true", help="the superblock only")
+
+    hexdump = command("hexdump", run_hexdump, "print bytes of an image with the names of their fields")
+    what = hexdump.add_mutually_exclusive_group(required=True)
+    what.add_argument("--super", dest="super", action="store_true", help="the superblock")
+    what.add_argument("--group", type=int, metavar="N", help="descriptor of block group N")
+    what.add_argument("--inode", type=int, metavar="N", help="inode N")
+    what.add_argument("--block", type=int, metavar="N", help="block N, as what it is found to be")
+
+    check = command("check", run_check, "read everything, verify every checksum and structure")
+    check.add_argument("--manifest", action="store_true", help="JSON lines on stdout, one for each entry; damage on stderr")
+    check.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    figure = command("figure", run_figure, "draw a figure from live objects", image=False)
+    figure.add_argument("figure", nargs="?", metavar="F", help="which one, such as F5")
+    figure.add_argument("image", nargs="?", metavar="IMAGE", help="of which image (default: the one that ships)")
+    figure.add_argument("-o", dest="output", metavar="FILE", help="write FILE: .svg, .dot or .txt (default: the text twin)")
+    figure.add_argument("--list", action="store_true", help="list the figures")
+
+    lab = command("lab", run_lab, "open JupyterLab on the book", image=False)
+    lab.add_argument("args", nargs=argparse.REMAINDER, help="passed on to jupyter lab")
+    command("book", run_book, "build the static book", image=False)
+    command("doctor", run_doctor, "tell whether the installation is complete", image=False)
+    return parser
+
+
+# -- commands that read a mounted image ----------------------------------------------------------
+
+
+def each(image: Image, paths: list[str], show: Callable[[str], None]) -> int:
+    """Call show for each path; report those that fail by one line each; return the exit status."""
+    status = 0
+    for path in paths:
+        try:
+            show(image.path(path))
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            status = complain(f"{path}: {explain(image, error)}", 1)
+    return status
+
+
+def explain(image: Image, error: OSError) -> str:
+    """Return an errno's text, with the kernel's own words about the damage if it has any."""
+    import errno
+
+    if error.errno in (errno.EUCLEAN, errno.EBADMSG, errno.EIO) and image.kernel.kernel.log:
+        return f"{error.strerror}: {image.kernel.kernel.log[-1][1]}"
+    return error.strerror or str(error)
+
+
+def run_ls(args: Any) -> int:
+    from vfslab.user.ls import ls
+
+    with mounted(args.image) as image:
+        many = len(args.path) > 1
+
+        def show(path: str) -> None:
+            if many and not args.recursive:
+                emit([f"{path[len(image.root) :]}:"])
+            emit(
+                strip_root(text, image.root)
+                for text in ls(
+                    image.process, path, long=args.long, all=args.all, inode=args.inode, recursive=args.recursive
+                )
+            )
+
+        return each(image, args.path, show)
+
+
+def strip_root(text: str, root: str) -> str:
+    """Return a heading of ls -R without the mount point."""
+    return text[len(root) :] if text.startswith(root + "/") and text.endswith(":") else text
+
+
+def run_tree(args: Any) -> int:
+    from vfslab.user.tree import tree
+
+    with mounted(args.image) as image:
+
+        def show(path: str) -> None:
+            lines = tree(image.process, path, depth=args.depth, inode=args.inode)
+            next(lines)
+            emit([args.path])
+            emit(lines)
+
+        return each(image, [args.path], show)
+
+
+def run_cat(args: Any) -> int:
+    from vfslab.user.cat import cat
+
+    with mounted(args.image) as image:
+        out = sys.stdout.buffer
+
+        def show(path: str) -> None:
+            for piece in cat(image.process, path):
+                out.write(piece)
+            out.flush()
+
+        return each(image, args.path, show)
+
+
+def run_stat(args: Any) -> int:
+    from vfslab.user.stat import stat
+
+    with mounted(args.image) as image:
+        return each(
+            image, args.path, lambda path: emit(text.replace(f"File: {image.root}", "File: ", 1) for text in stat(image.process, path))
+        )
+
+
+def run_get(args: Any) -> int:
+    from vfslab.tools.get import get
+
+    with mounted(args.image) as image:
+        name = os.path.basename(args.path.rstrip("/")) or "root"
+        return get(image, args.path, args.target or name, lambda text: complain(text, 1))
+
+
+# -- commands that look at bytes ---------------------------------------------------------------------
+
+
+def run_dump(args: Any) -> int:
+    from vfslab.tools.dump import dump
+
+    with attached(args.image) as (kernel, device):
+        emit(dump(kernel.process(), device, only_super=args.only_super))
+    return 0
+
+
+def run_hexdump(args: Any) -> int:
+    from vfslab.tools.hexdump import hexdump
+
+    with attached(args.image) as (kernel, device):
+        emit(
+            hexdump(kernel.process(), device, inode=args.inode, block=args.block, group=args.group, super=args.super)
+        )
+    return 0
+
+
+def run_check(args: Any) -> int:
+    from vfslab.tools.check import main as check
+
+    return check(args.image, manifest=args.manifest, progress=not args.quiet and sys.stderr.isatty())
+
+
+# -- pictures, book, lab ------------------------------------------------------------------------------
+
+
+def run_figure(args: Any) -> int:
+    from vfslab.teach.figures import FIGURES, draw
+
+    if args.list or args.figure is None:
+        emit(f"{name:<4} {figure.title}" for name, figure in FIGURES.items())
+        return 0
+    name = args.figure.upper()
+    if name not in FIGURES:
+        raise Unusable(f"{args.figure}: no such figure; there are {', '.join(FIGURES)}")
+    graph = draw(name, args.image)
+    kind = os.path.splitext(args.output)[1] if args.output else ".txt"
+    if kind == ".txt":
+        from vfslab.viz.text import to_text
+
+        content = to_text(graph)
+    elif kind == ".dot":
+        from vfslab.viz.dot import to_dot
+
+        content = to_dot(graph)
+    elif kind == ".svg":
+        from vfslab.viz.dot import to_dot
+        from vfslab.viz.render import NoEngine, to_svg
+
+        try:
+            content = to_svg(to_dot(graph), graph.description(), graph.title)
+        except NoEngine as error:
+            raise Unusable(f"{name}: {error}") from None
+    else:
+        raise Unusable(f"{args.output}: the name must end in .svg, .dot or .txt")
+    if args.output:
+        with open(args.output, "w", encoding="utf-8") as out:
+            out.write(content)
+    else:
+        emit([content.rstrip("\n")])
+    return 0
+
+
+def run_lab(args: Any) -> int:
+    from vfslab.tools.launch import lab
+
+    return lab(args.args)
+
+
+def run_book(args: Any) -> int:
+    from vfslab.tools.launch import book
+
+    return book()
+
+
+def run_doctor(args: Any) -> int:
+    from vfslab.tools.doctor import doctor
+
+    lines, complete = doctor()
+    emit(lines)
+    return 0 if complete else 1

@@ -1,0 +1,1 @@
+"""What looks at images from outside: dump, hexdump, check."""

@@ -1,0 +1,86 @@
+"""DOT to SVG, with whatever engine is at hand.
+
+    pygraphviz (a wheel with Graphviz inside)  else  the program `dot`  else  the DOT text with a hint
+
+No engine is needed to draw text twins. A browser draws DOT itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html import escape
+
+HINT = "no Graphviz found: `pip install pygraphviz` brings one along, or install the program `dot`"
+
+
+class NoEngine(Exception):
+    """No layout engine is installed; the message says how to get one."""
+
+
+def to_svg(dot: str, alt: str = "", title: str = "") -> str:
+    """Return DOT laid out as one <svg> element with a title and a description; NoEngine if none is installed."""
+    for engine in (_pygraphviz, _program):
+        svg = engine(dot)
+        if svg is not None:
+            return _accessible(svg, title, alt)
+    raise NoEngine(HINT)
+
+
+def engine_name() -> str | None:
+    """Return which engine draws here: "pygraphviz", "dot" or None."""
+    for name, engine in (("pygraphviz", _pygraphviz), ("dot", _program)):
+        if engine("digraph g { a }") is not None:
+            return name
+    return None
+
+
+def _pygraphviz(dot: str) -> str | None:
+    try:
+        with _silenced():
+            import pygraphviz
+
+            graph = pygraphviz.AGraph(string=dot)
+            return graph.draw(format="svg", prog="dot").decode()
+    except ImportError:
+        return None
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep the font library's remarks on file descriptor 2 out of notebooks."""
+    try:
+        saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        yield
+        return
+    try:
+        sys.stderr.flush()
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
+def _program(dot: str) -> str | None:
+    try:
+        done = subprocess.run(["dot", "-Tsvg"], input=dot.encode(), capture_output=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode() if done.returncode == 0 else None
+
+
+def _accessible(svg: str, title: str, alt: str) -> str:
+    """Return the <svg> element alone, with role, title and description for screen readers."""
+    svg = svg[svg.index("<svg") :]
+    head = re.match(r"<svg[^>]*>", svg)
+    assert head is not None
+    opened = head[0].replace("<svg", '<svg role="img"', 1)
+    said = f"<title>{escape(title)}</title><desc>{escape(alt)}</desc>"
+    return opened + said + svg[head.end() :]
