@@ -71,8 +71,8 @@ def cache_dir():
 def generators():
     """Return a hash over what decides an image and its manifest beside the specification."""
     digest = hashlib.sha256(os.uname().release.encode())
-    for file in ("contents.py", "awkward.py", "e2fs.py", "mke2fs.conf"):
-        digest.update(Path(__file__).with_name(file).read_bytes())
+    for file in sorted(Path(__file__).parent.glob("*")):
+        digest.update(file.read_bytes() if file.is_file() else b"")
     digest.update(Path(__file__).parents[1].joinpath("oracle.py").read_bytes())
     mke2fs = shutil.which("mke2fs", path=e2fs.ENV["PATH"])
     digest.update(Path(mke2fs).read_bytes() if mke2fs else b"")

@@ -224,6 +224,28 @@ def beside_longest(image):
             raise e2fs.ToolError(f"{name}: no extent of{length}blocks: {found}")
 
 
+def deepest(root):
+    """An extent tree of depth 3: more than 4 x 84 leaves of 84 extents in blocks of 1 KiB."""
+    scattered(root, pieces=28600)
+
+
+def deep_enough(image):
+    """Make sure of the depth."""
+    if "/ 3" not in (found := e2fs.ask(image, "dump_extents /scattered")):
+        raise e2fs.ToolError(f"the tree is not of depth 3: {found[:200]}")
+
+
+def stale_extents(root):
+    """Unwritten extents over blocks that hold another file's old bytes."""
+    put(f"{root}/old", 2_000_000)
+    os.sync()
+    os.unlink(f"{root}/old")
+    os.sync()
+    for number in range(4):
+        fallocate(f"{root}/new{number}", 0, 0, 400_000)
+    write_at(f"{root}/new1", 8192, size=10)
+
+
 def uncounted(image):
     """Make a directory's link count 1, as the kernel does above 65000 subdirectories."""
     e2fs.debugfs(image, "set_inode_field /mid/d70 links_count 1")
@@ -334,7 +356,7 @@ AWKWARD = [
     Spec("giant", "16M", ("-t", "ext4", "-b", "4096"), ("sparse_giant",), why="sizes over 2^32"),
     Spec("dir-nlink", "8M", ("-t", "ext4"), ("middling",), finish="uncounted", clean=False, why="a link count of 1 means many"),
     # trees
-    Spec("depth-3", "32M", ("-t", "ext4", "-b", "1024"), ("deepest",), why="an extent tree of depth 3"),
+    Spec("depth-3", "48M", ("-t", "ext4", "-b", "1024", "-O", "^has_journal"), ("deepest",), finish="deep_enough", why="an extent tree of depth 3"),
     Spec("stale", "8M", ("-t", "ext4", "-b", "4096", "-O", "^has_journal"), ("stale_extents",), why="old bytes behind unwritten extents"),
     Spec("htree-2", "16M", ("-t", "ext4", "-b", "1024"), ("bundle_deep",), why="a hash tree of two levels"),
     Spec("largedir", "32M", ("-t", "ext4", "-b", "1024", "-O", "large_dir"), ("bundle_deep",), why="large_dir"),
