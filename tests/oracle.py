@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import stat
+import tempfile
 from contextlib import contextmanager
 
 from tests import images
@@ -193,6 +194,33 @@ def kernel_mount(image, replay=False, scratch=None):
             yield point
     finally:
         copy.unlink()
+
+
+def kernel_says(image):
+    """Return ("", manifest) of what Linux shows of a damaged image, or (errno name, None) if it refuses to mount it."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    device = e2fs.run("losetup", "--find", "--show", "--read-only", image).strip()
+    point = tempfile.mkdtemp(prefix="vfslab-mnt-")
+    try:
+        if libc.mount(device.encode(), point.encode(), b"ext4", 1, b"errors=continue"):
+            return errno.errorcode[ctypes.get_errno()], None
+        try:
+            return "", json.loads(json.dumps(manifest(os, point)))
+        finally:
+            e2fs.unmount(point)
+    finally:
+        e2fs.run("losetup", "--detach", device, ok=(0, 1))
+        os.rmdir(point)
+
+
+def vfslab_says(image):
+    """Return the same of vfslab."""
+    try:
+        return "", vfslab_manifest(image)
+    except OSError as error:
+        return errno.errorcode.get(error.errno, str(error.errno)), None
 
 
 def truth(spec):
