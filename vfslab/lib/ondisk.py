@@ -93,7 +93,10 @@ class Field:
         return (value,)
 
     def show(self, value: Any) -> str:
-        """Return value as a person wants to read it: flag names, enum names, or the number."""
+        """Return value as a person wants to read it: flag names, enum names, or the number.
+
+        Modes are shown in octal, magic numbers and checksums in hexadecimal, as everywhere.
+        """
         if self.flags is not None:
             names = [name for bit, name in self.flags.items() if value & bit]
             rest = value & ~sum(self.flags)
@@ -103,6 +106,10 @@ class Field:
         if isinstance(value, bytes):
             text = value.rstrip(b"\0")
             return repr(text)[1:] if text.isascii() and text.decode().isprintable() else value.hex()
+        if self.name.endswith("_mode"):
+            return f"{value:#o}"
+        if self.name.endswith(("magic", "checksum", "csum", "csum_lo", "csum_hi", "checksum_lo", "checksum_hi", "_hash")):
+            return f"{value:#x}"
         return str(value)
 
 
