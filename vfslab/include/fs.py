@@ -158,6 +158,7 @@ class SuperBlock(KObject):
     s_dentry_lru: OrderedDict = dataclasses.field(default_factory=OrderedDict)
     s_inode_lru: OrderedDict = dataclasses.field(default_factory=OrderedDict)
     s_dentry_hashtable: Ptr[dict] = None  # the kernel's one table, a step closer (see fs/dcache.py)
+    s_shrink: Ptr[Shrinker] = None
     s_umount: Embedded[RwSemaphore] = embedded(RwSemaphore, name="s_umount")
     s_stack_depth: int = 0
 
