@@ -82,7 +82,7 @@ def become(line):
 def environment():
     """Return the environment in which .venv comes first: its programs, and its Jupyter kernel."""
     path = os.pathsep.join([os.path.dirname(PYTHON), os.environ.get("PATH", os.defpath)])
-    return dict(os.environ, PATH=path, VIRTUAL_ENV=VENV, JUPYTER_PREFER_ENV_PATH="1")
+    return dict(os.environ, PATH=path, VIRTUAL_ENV=VENV, JUPYTER_PREFER_ENV_PATH="1", PIP_RETRIES="2")
 
 
 # --- installing -----------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def install(extra):
         make_venv()
     enough_disk()
     say(f"installing vfslab into {os.path.relpath(VENV, TOP)}: about a minute; the log is install.log there")
-    if follow([PYTHON, "-m", "pip", "install", "--retries", "2", "--editable", ".[" + extra + "]"]):
+    if follow([PYTHON, "-m", "pip", "install", "--editable", ".[" + extra + "]"]):
         stop(why_pip_failed(read(LOG)))
     with open(stamp, "w") as file:
         file.write(wanted())
@@ -150,7 +150,7 @@ def enough_disk():
 def follow(line):
     """Run a command with its output in the log, show its last line on a terminal, return its exit status."""
     width = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else 0
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment())
     with open(LOG, "wb") as log:
         for output in process.stdout:
             log.write(output)
