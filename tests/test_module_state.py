@@ -144,7 +144,7 @@ def changed_in_functions(tree):
     }
     names |= {name for statement in at_module_level(tree) for name, _ in bound(statement)}
     names |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    names.discard("cpu")
+    names -= {"cpu"} | sys.stdlib_module_names  # sys.stdout = None changes Python, not vfslab
     for function, local in functions(tree, frozenset()):
         for node in own_nodes(function):
             if isinstance(node, ast.Global):
@@ -298,7 +298,7 @@ ALLOWED = [
     "import dataclasses\n@dataclasses.dataclass(frozen=True, kw_only=True)\nclass Ops: lookup: int\next4_dir_ops = Ops(lookup=0)",
     "TABLE = {}\ndef f(TABLE):\n    TABLE[1] = 1",
     "names = ()\ndef f():\n    names = []\n    names.append(1)",
-    "import os\ndef f(path):\n    os.remove(path)",
+    "import os, sys\ndef f(path):\n    os.remove(path)\n    sys.stdout = None",
     "from vfslab.kernel.sched import cpu\ndef f(task):\n    cpu.current = task",
     "def f(sb):\n    def g(x):\n        sb.inodes[x] = 1\n    return g",
 ]
