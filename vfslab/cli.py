@@ -58,7 +58,10 @@ def complain(text: str, status: int) -> int:
 def emit(lines: Iterable[str]) -> None:
     """Print lines as they come; names that the terminal cannot show are escaped by who made them."""
     for text in lines:
-        sys.stdout.write(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8") + "\n")
+        sys.stdout.write(
+            text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
+            + "\n"
+        )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -113,13 +116,17 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--block", type=int, metavar="N", help="block N, as what it is found to be")
 
     check = command("check", run_check, "read everything, verify every checksum and structure")
-    check.add_argument("--manifest", action="store_true", help="JSON lines on stdout, one for each entry; damage on stderr")
+    check.add_argument(
+        "--manifest", action="store_true", help="JSON lines on stdout, one for each entry; damage on stderr"
+    )
     check.add_argument("--quiet", action="store_true", help="no progress bar")
 
     figure = command("figure", run_figure, "draw a figure from live objects", image=False)
     figure.add_argument("figure", nargs="?", metavar="F", help="which one, such as F5")
     figure.add_argument("image", nargs="?", metavar="IMAGE", help="of which image (default: the one that ships)")
-    figure.add_argument("-o", dest="output", metavar="FILE", help="write FILE: .svg, .dot or .txt (default: the text twin)")
+    figure.add_argument(
+        "-o", dest="output", metavar="FILE", help="write FILE: .svg, .dot or .txt (default: the text twin)"
+    )
     figure.add_argument("--list", action="store_true", help="list the figures")
 
     lab = command("lab", run_lab, "open JupyterLab on the book", image=False)
@@ -211,7 +218,9 @@ def run_stat(args: Any) -> int:
 
     with mounted(args.image) as image:
         return each(
-            image, args.path, lambda path: emit(text.replace(f"File: {image.root}", "File: ", 1) for text in stat(image.process, path))
+            image,
+            args.path,
+            lambda path: emit(text.replace(f"File: {image.root}", "File: ", 1) for text in stat(image.process, path)),
         )
 
 
@@ -238,9 +247,7 @@ def run_hexdump(args: Any) -> int:
     from vfslab.tools.hexdump import hexdump
 
     with attached(args.image) as (kernel, device):
-        emit(
-            hexdump(kernel.process(), device, inode=args.inode, block=args.block, group=args.group, super=args.super)
-        )
+        emit(hexdump(kernel.process(), device, inode=args.inode, block=args.block, group=args.group, super=args.super))
     return 0
 
 

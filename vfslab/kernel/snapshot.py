@@ -13,6 +13,8 @@ Left out: members that are not declared, and the content of buffers.
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -117,7 +119,19 @@ def _copy(value: Any) -> tuple[Any, list[KObject]]:
         if len(value) > LONGEST:
             items.append(More(len(value) - LONGEST))
         return tuple(items), [target for _, targets in pairs for target in targets]
-    return getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or type(value).__name__, []
+    known = table_name(value) if _hashable(value) else None
+    return getattr(value, "__name__", None) or known or type(value).__name__, []
+
+
+@functools.lru_cache(maxsize=1024)
+def table_name(table: Any) -> str | None:
+    """Return the name an operation table is known by, such as "ext4_dir_inode_operations"; None if it has none."""
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("vfslab."):
+            for name, value in vars(module).items():
+                if value is table:
+                    return name
+    return None
 
 
 def _hashable(value: Any) -> bool:

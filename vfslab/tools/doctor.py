@@ -29,7 +29,10 @@ def doctor() -> tuple[list[str], bool]:
     complete = lines[-1].startswith("ok")
     for module, purpose, extra in PARTS:
         found = importlib.util.find_spec(module) is not None
-        lines.append(f"{'ok     ' if found else 'missing'} {module}: {purpose}" + ("" if found else f"; pip install 'vfslab[{extra}]'"))
+        lines.append(
+            f"{'ok     ' if found else 'missing'} {module}: {purpose}"
+            + ("" if found else f"; pip install 'vfslab[{extra}]'")
+        )
         complete = complete and (found or extra != "lab" or module in ("crc32c", "pygraphviz"))
     for program, purpose in PROGRAMS:
         found = shutil.which(program) is not None or shutil.which(program, path="/usr/sbin:/sbin") is not None

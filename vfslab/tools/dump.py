@@ -176,7 +176,11 @@ def group_lines(raw: RawExt4, group: int) -> Iterator[str]:
     at = raw.group_desc_offset(group)
     flags = ", ".join(_bits(desc.bg_flags, BG_FLAGS))
     csum = f" csum 0x{desc.bg_checksum:04x}" if raw.sb.s_feature_ro_compat & (RO_COMPAT_METADATA_CSUM | 0x10) else ""
-    yield f"Group {group}: (Blocks {first}-{last}){csum}" + (f" [{flags}]" if flags else "") + f", descriptor at byte {at:#x}"
+    yield (
+        f"Group {group}: (Blocks {first}-{last}){csum}"
+        + (f" [{flags}]" if flags else "")
+        + f", descriptor at byte {at:#x}"
+    )
     if raw.has_super(group):
         kind = "Primary" if group == 0 else "Backup"
         yield f"  {kind} superblock at {first if first or raw.block_size > 1024 else 1}, byte {super_offset(raw, group):#x}"

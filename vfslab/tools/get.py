@@ -33,7 +33,9 @@ def get(image: Image, path: str, target: str, report: Callable[[str], Any]) -> i
                     raise FileExistsError(17, "exists already, not overwritten", place)
                 if S_ISDIR(st.st_mode):
                     os.mkdir(place)
-                    waiting += [(f"{source}/{name}", os.path.join(place, safe(name))) for name in process.listdir(source)]
+                    waiting += [
+                        (f"{source}/{name}", os.path.join(place, safe(name))) for name in process.listdir(source)
+                    ]
                 elif S_ISLNK(st.st_mode):
                     os.symlink(process.readlink(source), place)
                 elif S_ISREG(st.st_mode):

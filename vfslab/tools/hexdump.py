@@ -1,7 +1,7 @@
 """hexdump: bytes of an image beside the names of the fields they belong to, from the declarations.
 
-    hexdump(process, "/dev/vda", inode=2)       an inode, its extent tree in i_block opened
-    hexdump(process, "/dev/vda", block=4)       a block, as what it is recognised to be
+hexdump(process, "/dev/vda", inode=2)       an inode, its extent tree in i_block opened
+hexdump(process, "/dev/vda", block=4)       a block, as what it is recognised to be
 """
 
 from __future__ import annotations
@@ -156,7 +156,9 @@ def annotate(data: bytes, base: int, views: list[Layout]) -> Iterator[str]:
 
 def name_of(view: Layout) -> str:
     """Return the name that follows a directory or attribute entry."""
-    length = getattr(view, "name_len", None) if isinstance(view, ext4_dir_entry_2) else getattr(view, "e_name_len", None)
+    length = (
+        getattr(view, "name_len", None) if isinstance(view, ext4_dir_entry_2) else getattr(view, "e_name_len", None)
+    )
     if length is None:
         return ""
     start = view.offset + type(view).size

@@ -82,7 +82,9 @@ def attached(spec: str, memory: int = 64 << 20) -> Iterator[tuple[Any, str]]:
             known = ", ".join(f"{name}#{number}" for number in sorted(parts)) or "it has no partitions"
             raise ImageError(f"{spec}: no such partition ({known})")
         if partition is None and parts and not looks_like_ext(kernel, "/dev/vda"):
-            lines = [f"{name}#{number}: {size_text(part.bd_nr_sectors * 512)}" for number, part in sorted(parts.items())]
+            lines = [
+                f"{name}#{number}: {size_text(part.bd_nr_sectors * 512)}" for number, part in sorted(parts.items())
+            ]
             raise ImageError(f"{name}: partitioned, name one of: " + "; ".join(lines))
         yield kernel, "/dev/vda" + (str(partition) if partition is not None else "")
 

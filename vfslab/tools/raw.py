@@ -56,7 +56,9 @@ class RawExt4:
         """Return length bytes from a byte offset; ImageError where the device ends before."""
         data = self.process.pread(self.fd, length, offset) if 0 <= offset < 1 << 62 else b""
         if len(data) < length:
-            raise ImageError(f"{self.device}: byte {offset:#x} lies beyond the end of the device ({self.device_size} bytes)")
+            raise ImageError(
+                f"{self.device}: byte {offset:#x} lies beyond the end of the device ({self.device_size} bytes)"
+            )
         return data
 
     def block(self, number: int) -> bytes:

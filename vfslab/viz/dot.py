@@ -11,7 +11,14 @@ from html import escape
 from vfslab.viz.colors import CHANGED, GROUPS
 from vfslab.viz.model import Box, Graph
 
-STYLES = (("Ref", "solid"), ("Embedded", "bold"), ("Ptr", "dashed"), ("disk", "dotted"), ("call", "solid"), ("", "solid"))
+STYLES = (
+    ("Ref", "solid"),
+    ("Embedded", "bold"),
+    ("Ptr", "dashed"),
+    ("disk", "dotted"),
+    ("call", "solid"),
+    ("", "solid"),
+)
 FONT = 'fontname="Courier,monospace"'
 PRINTABLE = 48
 
@@ -49,7 +56,9 @@ def table(box: Box) -> str:
     """Return a box as an HTML-like table: the title, then a row for each member."""
     fill, border, pattern = GROUPS.get(box.group, GROUPS["other"])
     width = 2 if box.mark or pattern == "dashed" else 1
-    rows = [f'<TR><TD COLSPAN="2" BGCOLOR="{CHANGED if box.mark else fill}" PORT="title"><B>{clean(box.title)}</B></TD></TR>']
+    rows = [
+        f'<TR><TD COLSPAN="2" BGCOLOR="{CHANGED if box.mark else fill}" PORT="title"><B>{clean(box.title)}</B></TD></TR>'
+    ]
     for number, row in enumerate(box.rows):
         tint = f' BGCOLOR="{CHANGED}"' if row.mark else ""
         value = clean(row.value) or " "
@@ -83,7 +92,9 @@ def edges(graph: Graph) -> list[str]:
     for arrow in graph.arrows:
         if arrow.tail in graph.boxes and arrow.head in graph.boxes:
             label = f", label={quote(arrow.label)}" if arrow.label else ""
-            lines.append(f"  {quote(arrow.tail)} -> {quote(arrow.head)} [style={styles.get(arrow.kind, 'solid')}{label}];")
+            lines.append(
+                f"  {quote(arrow.tail)} -> {quote(arrow.head)} [style={styles.get(arrow.kind, 'solid')}{label}];"
+            )
     return lines
 
 

@@ -32,6 +32,8 @@ def layout_box(
         if wanted is not None and joined.name in wanted:
             rows.append(Row(joined.name, str(getattr(view, joined.name))))
     if wanted is not None:
-        rows.sort(key=lambda row: wanted.index(row.name) if row.name in wanted else wanted.index(row.name.split(".")[-1]))
+        rows.sort(
+            key=lambda row: wanted.index(row.name) if row.name in wanted else wanted.index(row.name.split(".")[-1])
+        )
     place = "" if address is None else f" at {address:#x}"
     return graph.box(key, (title or type(view).__name__) + place, rows, group, cluster)

@@ -79,4 +79,6 @@ class Graph:
             return self.alt
         count = sum(1 for box in self.boxes.values() for row in box.rows if row.to in self.boxes) + len(self.arrows)
         names = ", ".join(box.title for box in list(self.boxes.values())[:8])
-        return f"{self.title}: {len(self.boxes)} boxes ({names}{', ...' if len(self.boxes) > 8 else ''}), {count} arrows."
+        return (
+            f"{self.title}: {len(self.boxes)} boxes ({names}{', ...' if len(self.boxes) > 8 else ''}), {count} arrows."
+        )

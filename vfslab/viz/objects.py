@@ -20,7 +20,9 @@ from vfslab.viz.model import Graph, Row
 
 View = Mapping[str, tuple[str, ...]]
 OCTAL = frozenset({"i_mode", "mode", "umask", "ia_mode"})
-HEX = frozenset({"flags", "d_flags", "mnt_flags", "s_flags", "s_magic", "f_mode", "f_flags", "i_state", "b_state", "bi_opf"})
+HEX = frozenset(
+    {"flags", "d_flags", "mnt_flags", "s_flags", "s_magic", "f_mode", "f_flags", "i_state", "b_state", "bi_opf"}
+)
 
 
 def graph_of(objects: Iterable[KObject], view: View, title: str = "", alt: str = "") -> Graph:
@@ -70,16 +72,26 @@ def rows_of(frame: Frame, record: Record, name: str) -> list[Row]:
         rows = []
         for label, item in value.items():
             if isinstance(item, Key):
-                rows.append(Row(f"{name}[{show(name, label)}]", "" if item in frame else item, item, kind=kind))
+                rows.append(Row(f"{name}[{label_text(name, label)}]", "" if item in frame else item, item, kind=kind))
         return rows or [Row(name, show(name, value))]
     if isinstance(value, tuple) and any(isinstance(item, Key) for item in value):
         return [
-            Row(f"{name}[{number}]", "" if item in frame else show(name, item), item if isinstance(item, Key) else None, kind=kind)
+            Row(
+                f"{name}[{number}]",
+                "" if item in frame else show(name, item),
+                item if isinstance(item, Key) else None,
+                kind=kind,
+            )
             for number, item in enumerate(value)
         ]
     if isinstance(value, Key):
         return [Row(name, str(value).split("@")[0], value, kind=kind)]
     return [Row(name, show(name, value))]
+
+
+def label_text(name: str, label: Any) -> str:
+    """Return the key of a table's entry; a key of several parts is shown with all of them."""
+    return ", ".join(show(name, part) for part in label) if isinstance(label, tuple) else show(name, label)
 
 
 def show(name: str, value: Any) -> str:

@@ -1,0 +1,83 @@
+"""F1: what a read() passes on its way from the system call to the host's file, from a trace of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vfslab.kernel.trace import Call, Trace, function_graph
+from vfslab.teach.figures import some_files, stage
+from vfslab.viz.model import Graph, Row
+
+# which lane a traced function belongs to: the longest prefix of its file wins
+LANES = (
+    ("fs/ext4/", "ext4", "Disk filesystem (fs/ext4)", "inode"),
+    ("fs/jbd2/", "ext4", "Disk filesystem (fs/ext4)", "inode"),
+    ("fs/mpage.py", "map", "Mapping layer: file blocks to disk blocks (fs/mpage.py, fs/buffer.py)", "super"),
+    ("fs/buffer.py", "map", "Mapping layer: file blocks to disk blocks (fs/mpage.py, fs/buffer.py)", "super"),
+    ("fs/block_dev.py", "map", "Mapping layer: file blocks to disk blocks (fs/mpage.py, fs/buffer.py)", "super"),
+    ("fs/", "vfs", "VFS (fs)", "dentry"),
+    ("mm/", "mm", "Page cache (mm)", "mm"),
+    ("block/", "block", "Generic block layer (block)", "block"),
+    ("drivers/", "driver", "Block device driver (drivers)", "driver"),
+)
+ORDER = ("vfs", "mm", "ext4", "map", "block", "driver")
+
+
+def way_of_a_read(image: str | None = None, path: str | None = None) -> Graph:
+    """Trace the first read() of a file (cold page cache) and lay it out in lanes."""
+    with stage(image) as (kernel, process):
+        path = path or some_files(process, 1)[0]
+        fd = process.open(path, process.O_RDONLY)
+        with function_graph(kernel.kernel) as trace:
+            data = process.read(fd, 4096)
+        process.close(fd)
+    return lanes(trace, f'read(fd, 4096) of "{path}" returns {len(data)} bytes')
+
+
+def lane_of(where: str) -> tuple[str, str, str]:
+    """Return (lane, its title, its colour group) of a file of the kernel."""
+    for prefix, lane, title, group in LANES:
+        if where.startswith(prefix):
+            return lane, title, group
+    return "vfs", "VFS (fs)", "dentry"
+
+
+def lanes(trace: Trace, title: str) -> Graph:
+    """Return a trace as lanes: a box for each layer, a row for each call in order, arrows where a call changes lanes."""
+    graph = Graph(title, rankdir="TB")
+    places: dict[int, tuple[str, str]] = {}
+    rows: dict[str, list[Row]] = {}
+    heads: dict[str, tuple[str, str]] = {}
+    for number, call in enumerate(trace.calls(), 1):
+        lane, lane_title, group = lane_of(call.where)
+        heads.setdefault(lane, (lane_title, group))
+        name = f"{number:>2} {call.function}"
+        places[id(call)] = lane, name
+        rows.setdefault(lane, []).append(Row(name, told(call)))
+        if call.parent is not None:
+            above, caller = places[id(call.parent)]
+            if above != lane:
+                source = next(row for row in rows[above] if row.name == caller)
+                if source.to is None:
+                    source.to, source.row, source.kind = lane, name, "call"
+    for lane in ORDER:
+        if lane in rows:
+            graph.box(lane, heads[lane][0], rows[lane], heads[lane][1])
+    steps = sum(map(len, rows.values()))
+    layers = ", ".join(heads[lane][0] for lane in ORDER if lane in rows)
+    graph.alt = f"{title}. {steps} calls, from top to bottom through: {layers}."
+    return graph
+
+
+def told(call: Call) -> str:
+    """Return what is worth telling of a call beside its name: sizes and places, and how it ended."""
+    wanted: list[str] = []
+    for name in ("count", "pos", "index", "iblock", "nr_pages", "block"):
+        if name in call.args:
+            wanted.append(f"{name}={call.args[name]}")
+    bio: Any = call.objects.get("bio")
+    if bio is not None and hasattr(bio, "bi_size") and call.function == "submit_bio":
+        wanted.append(repr(bio))
+    if call.error:
+        wanted.append(f"-{call.error}")
+    return " ".join(wanted)
