@@ -59,6 +59,7 @@ from vfslab.mm.filemap import (
     __filemap_get_folio,
     folio_end_read,
     folio_mark_dirty,
+    folio_mark_uptodate,
     folio_put,
     folio_unlock,
     read_mapping_folio,

@@ -30,7 +30,8 @@ class Mount(KObject):
     """One mount. Found in kernel.mount_hashtable by (parent vfsmount, mountpoint dentry).
 
     mnt_count   references to mnt; a mount in the tree holds one of its own
-    mnt_parent  itself for the root of a namespace or a detached mount
+    mnt_parent  itself for the root of a namespace or a detached mount; that one is not counted
+    mnt_writers files open for writing through this mount, and calls under way that change something
     """
 
     mnt: Embedded[Vfsmount] = embedded(Vfsmount)
@@ -38,6 +39,7 @@ class Mount(KObject):
     mnt_mountpoint: Ref[Dentry] = None
     mnt_mounts: list[Ptr[Mount]] = dataclasses.field(default_factory=list)
     mnt_count: int = 1
+    mnt_writers: int = 0
     mnt_devname: bytes = b"none"
     mnt_ns: Ptr[MntNamespace] = None
     mnt_mp: Ptr[Mountpoint] = None

@@ -48,10 +48,10 @@ class Filename(KObject):
 
 @kstruct
 class Saved(KObject):
-    """A path put aside while a symlink in its middle is followed: what remains to be walked."""
+    """A symlink that is being followed, and what is to be walked after it, the next component last."""
 
     link: Embedded[Path] = embedded(Path)
-    name: bytes = b""
+    name: list[bytes] = None
     inode: Ptr[Inode] = None
 
 
@@ -61,10 +61,11 @@ class Nameidata(KObject):
 
     path        the directory reached so far; held by reference (REF-walk)
     last        the component to look up next; last_type tells `.` and `..` from names
-    root        where absolute links and `..` stop: the task's root
+    root        where absolute links and `..` stop: the task's root, borrowed; mnt is None until it is needed
     inode       path.dentry's inode
-    remaining   what of the name is still to be walked after last
-    stack       Saved paths, one for each symlink the walk is inside of
+    remaining   the components still to be walked after last, the next one at the end of the list
+    trailing_slash   the text that is walked ends in a slash: what it names must be a directory
+    stack       Saved paths, one for each symlink whose text is not yet walked to its last component
     depth       len(stack); total_link_count: links followed in all, at most 40
     """
 
@@ -82,10 +83,28 @@ class Nameidata(KObject):
     total_link_count: int = 0
     stack: list[Ptr[Saved]] = dataclasses.field(default_factory=list)
     name: Ptr[Filename] = None
-    remaining: bytes = b""
+    remaining: list[bytes] = None
+    trailing_slash: bool = False
     saved: Ptr[Nameidata] = None
     dfd: int = 0
     dir_vfsuid: int = 0
     dir_mode: int = 0
     task: Ptr[TaskStruct] = None
     dentry_hashtable: Ptr[dict] = None
+
+
+@kstruct
+class OpenFlags(KObject):
+    """What open(2) asks for, taken apart by build_open_flags(). Linux: struct open_flags of fs/internal.h.
+
+    open_flag     O_* as given; mode: type and permission bits of a new file (S_IFREG | 0o644)
+    acc_mode      MAY_* the file must grant
+    intent        LOOKUP_OPEN, LOOKUP_CREATE, LOOKUP_EXCL: what the last lookup is for
+    lookup_flags  LOOKUP_FOLLOW, LOOKUP_DIRECTORY, LOOKUP_EMPTY, and what RESOLVE_* asks for
+    """
+
+    open_flag: int = 0
+    mode: int = 0
+    acc_mode: int = 0
+    intent: int = 0
+    lookup_flags: int = 0
