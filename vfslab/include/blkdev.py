@@ -15,6 +15,8 @@ from typing import Any
 from vfslab.lib.kstruct import KObject, Ptr, kstruct
 
 GENHD_FL_REMOVABLE, GENHD_FL_NO_PART, GD_READ_ONLY, GD_DEAD, GD_ADDED = 1, 4, 1, 2, 4
+QUEUE_FLAG_DYING = 1  # queue_flags: the disk is going or gone, nothing is accepted any more
+BLK_FEAT_WRITE_CACHE, BLK_FEAT_FUA = 1, 2  # limits.features: has a volatile cache; can write through it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -35,6 +37,7 @@ class BlkMqOps:
     queue_rq: Callable | None = None  # (hctx, request) -> BLK_STS_*: start it; blk_mq_end_request when done
     commit_rqs: Callable | None = None  # (hctx) -> None: that was the last of a batch
     complete: Callable | None = None  # (request) -> None
+    poll: Callable | None = None  # (hctx) -> how many requests it completed; None: queue_rq never leaves one open
 
 
 @kstruct
@@ -47,15 +50,22 @@ class QueueLimits(KObject):
     io_opt: int = 0
     max_sectors: int = 2560
     max_segments: int = 128
+    features: int = 0
 
 
 @kstruct
 class BlkMqHwCtx(KObject):
-    """One hardware queue: requests that wait to be dispatched."""
+    """One hardware queue.
+
+    dispatch   requests that the driver could not take yet
+    tags       free requests: each is allocated once and used over and over, as a tag is
+    """
 
     queue: Ptr[RequestQueue] = None
     dispatch: list[Ptr[Request]] = dataclasses.field(default_factory=list)
+    tags: list[Ptr[Request]] = dataclasses.field(default_factory=list)
     queue_num: int = 0
+    next_tag: int = 0
     driver_data: Any = None
 
 
@@ -70,7 +80,7 @@ class RequestQueue(KObject):
     hctx: Ptr[BlkMqHwCtx] = None
     elevator: bytes = b"none"
     queue_flags: int = 0
-    nr_requests: int = 0
+    nr_requests: int = 64
     id: int = 0
 
 
@@ -90,6 +100,9 @@ class Request(KObject):
     biotail: Ptr[Bio] = None
     part: Ptr[BlockDevice] = None
     tag: int = 0
+    nr_phys_segments: int = 0
+    end_io: Callable = None  # (request, status) -> None: takes the end of the request instead of its bios
+    end_io_data: Any = None
 
 
 @kstruct
@@ -102,7 +115,10 @@ class BlkPlug(KObject):
 
 @kstruct
 class Gendisk(KObject):
-    """A disk: part0 is the whole of it, part_tbl its partitions by number."""
+    """A disk: part0 is the whole of it, part_tbl its partitions by number.
+
+    open_partitions   how many open files there are on partitions
+    """
 
     major: int = 0
     first_minor: int = 0
@@ -115,3 +131,4 @@ class Gendisk(KObject):
     private_data: Any = None
     flags: int = 0
     state: int = 0
+    open_partitions: int = 0

@@ -26,6 +26,8 @@ class Kernel(KObject):
     device_add       functions (BlockDevice, added: bool) to tell when a device comes or goes (devtmpfs)
     copy_task        functions (child, parent) to call when a task forks: files, paths, namespaces are copied above us
     exit_task        functions (task) to call when a task exits
+    fs_bio_set       bios at rest, for the next bio_alloc(); blkdev_majors {major: name of its driver}
+    fput             fs/file_table.py:fput, for drivers that hold an open file (loop); set by blkdev_init()
     log              the kernel log: (level, text); dmesg prints it; bounded
     baton            lets one host thread in at a time
     state            free for modules: {module name: its own structure} (loop devices, workqueues, ...)
@@ -50,6 +52,9 @@ class Kernel(KObject):
     node: Ptr[Lruvec] = None
     log: deque = dataclasses.field(default_factory=lambda: deque(maxlen=4096))
     baton: Any = None
+    fs_bio_set: list[Ptr[Bio]] = dataclasses.field(default_factory=list)
+    blkdev_majors: dict[int, bytes] = dataclasses.field(default_factory=dict)
+    fput: Callable = None
     tracers: list = dataclasses.field(default_factory=list)
     next_pid: int = 1
     next_mount_id: int = 1

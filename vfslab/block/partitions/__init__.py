@@ -1,0 +1,1 @@
+"""Partition tables: what divides a disk.   Linux: block/partitions/."""

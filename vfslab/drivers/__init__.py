@@ -1,0 +1,1 @@
+"""Drivers: what stands behind a disk."""
