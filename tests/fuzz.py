@@ -43,13 +43,13 @@ def check(data, manifest):
 
 
 def load(name):
-    """Return (Base, are checksums made good, the healthy image's manifest)."""
-    spec, redo = bases()[name]
-    base = Base(images.build(spec).read_bytes())
+    """Return (Base, its Victim, the healthy image's manifest)."""
+    victim = bases()[name]
+    base = Base(images.build(victim.spec).read_bytes(), victim.kinds)
     verdict, lines, entries = judge(base.data)
     if verdict != "ok":
         raise SystemExit(f"the healthy image of {name} is not ok: {verdict}: {lines[:5]}")
-    return base, redo, entries
+    return base, victim, entries
 
 
 def judge(data, seconds=SECONDS):
@@ -98,12 +98,12 @@ def canonical(entries):
     return sorted(json.dumps(entry, sort_keys=True, default=repr) for entry in entries)
 
 
-def try_mutant(base, redo, healthy, seed, checksummed, seconds=SECONDS):
+def try_mutant(base, victim, healthy, seed, seconds=SECONDS):
     """Return (verdict, lines, what was done) of one mutant."""
-    data, told, region = base.mutant(seed, redo)
+    data, told, region = base.mutant(seed, victim.redo)
     verdict, lines, entries = judge(bytes(data), seconds)
-    unseen = verdict == "ok" and checksummed and region.kind not in UNCOVERED
-    if unseen and canonical(entries) != healthy:
+    covered = base.csum and victim.redo is False and region.kind not in UNCOVERED
+    if verdict == "ok" and covered and canonical(entries) != healthy:
         verdict = "silent"
         lines = sorted(set(canonical(entries)) ^ set(healthy))[:6]
     return verdict, lines, told
@@ -120,14 +120,14 @@ def limit_memory(extra=MEMORY):
 
 def some(name, first, count, seconds=SECONDS):
     """Try count mutants of a base; return (verdicts counted, [(seed, verdict, lines, told)] of the defects, slowest)."""
-    base, redo, entries = load(name)
-    healthy, checksummed = canonical(entries), base.csum and redo is False
+    base, victim, entries = load(name)
+    healthy = canonical(entries)
     verdicts, defects, slowest = collections.Counter(), [], (0.0, None)
     before = limit_memory()
     try:
         for seed in range(first, first + count):
             start = time.perf_counter()
-            verdict, lines, told = try_mutant(base, redo, healthy, seed, checksummed, seconds)
+            verdict, lines, told = try_mutant(base, victim, healthy, seed, seconds)
             slowest = max(slowest, (time.perf_counter() - start, seed))
             verdicts[verdict] += 1
             if verdict not in GOOD:
@@ -139,15 +139,14 @@ def some(name, first, count, seconds=SECONDS):
 
 def one(name, seed, save):
     """Tell all about one mutant."""
-    base, redo, entries = load(name)
-    data, told, region = base.mutant(seed, redo)
+    base, victim, entries = load(name)
+    data, told, _ = base.mutant(seed, victim.redo)
     print(f"{name} {seed}: {told}")
     if save:
         with open(save, "wb") as file:
             file.write(data)
         return 0
-    checksummed = base.csum and redo is False
-    verdict, lines, _ = try_mutant(base, redo, canonical(entries), seed, checksummed)
+    verdict, lines, _ = try_mutant(base, victim, canonical(entries), seed)
     print(verdict, *lines, sep="\n  ")
     return verdict not in GOOD
 

@@ -16,16 +16,19 @@ The parser and the checksums here are this file's own, so that no error of the r
 import random
 import struct
 
+KINDS = ("superblock", "descriptor", "block-bitmap", "inode-bitmap", "inode", "extent", "indirect", "directory", "hash-tree", "xattr",
+         "symlink", "journal")  # fmt: skip
 WAYS = ("bit", "byte", "number", "delta", "zero", "noise", "copy", "cut")
 NUMBERS = (0, 1, 2, 3, 7, 8, 10, 11, 12, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xF30A, 0xFFFE, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000,
            0xEA020000, 0xFFFFFFFE, 0xFFFFFFFF)  # fmt: skip
 # What no checksum of ext4 covers, or not in every image: a change there can be seen by nobody.
-UNCOVERED = {"symlink", "journal"}
+UNCOVERED = {"symlink", "journal", "journal-data"}
 GDT_CSUM, METADATA_CSUM = 0x10, 0x400  # s_feature_ro_compat
 META_BG, BIT64, CSUM_SEED = 0x10, 0x80, 0x2000  # s_feature_incompat
 INODE_INDEX, INODE_EXTENTS, INODE_INLINE = 0x1000, 0x80000, 0x10000000
 S_IFMT, S_IFDIR, S_IFLNK = 0xF000, 0x4000, 0xA000
-JOURNAL_INO = 8
+JOURNAL_INO, JBD2_MAGIC, JBD2_CSUM_V3 = 8, b"\xc0\x3b\x39\x98", 0x10
+JBD2_SUPER, JBD2_COMMIT = (3, 4), 2  # h_blocktype
 
 
 # --- checksums ---------------------------------------------------------------------------------
@@ -86,10 +89,12 @@ class Region:
 class Base:
     """A healthy image and all of its metadata."""
 
-    def __init__(self, data):
+    def __init__(self, data, kinds=()):
+        """kinds: strike these alone. A dirty journal needs it, beside which other blocks are out of date: and there the
+        copies of blocks in the journal, "journal-data", are of use."""
         self.data = bytes(data)
         self.read_super()
-        self.regions = list(self.find())
+        self.regions = [region for region in self.find() if region.kind in (kinds or KINDS)]
         self.by_kind = {}
         for region in self.regions:
             self.by_kind.setdefault(region.kind, []).append(region)
@@ -173,8 +178,10 @@ class Base:
             yield Region("hash-tree" if indexed else "directory", start, self.bs, ino)
         elif mode & S_IFMT == S_IFLNK:
             yield Region("symlink", start, self.bs, ino)
-        elif ino == JOURNAL_INO and self.data[start : start + 4] == b"\xc0\x3b\x39\x98":
-            yield Region("journal", start, self.bs, ino)
+        elif ino == JOURNAL_INO and any(self.data[start : start + self.bs]):
+            yield Region(
+                "journal" if self.data[start : start + 4] == JBD2_MAGIC else "journal-data", start, self.bs, ino
+            )
 
     def is_dx(self, start, logical):
         """Is this block of an indexed directory a root or a node of the tree?"""
@@ -291,6 +298,27 @@ class Base:
         raw = bytearray(data[region.start : region.start + self.bs])
         struct.pack_into("<I", raw, 16, 0)
         return [(region.start + 16, "I", crc32c(self.seed, struct.pack("<Q", region.start // self.bs), raw))]
+
+    def sum_journal(self, data, region):
+        """The journal's own: in the superblock, the commit block, and the tails of descriptor and revoke blocks."""
+        first = next(region for region in self.by_kind["journal"])
+        if not self.big(self.data, first.start + 0x28) & JBD2_CSUM_V3:
+            return []
+        kind = self.big(data, region.start + 4)
+        if kind in JBD2_SUPER:
+            place, length, seed = 0xFC, 1024, 0xFFFFFFFF
+        else:
+            place, length = 0x10 if kind == JBD2_COMMIT else self.bs - 4, self.bs
+            seed = crc32c(0xFFFFFFFF, self.data[first.start + 0x30 : first.start + 0x40])
+        raw = bytearray(data[region.start : region.start + length])
+        raw[place : place + 4] = bytes(4)
+        value = crc32c(seed, raw)
+        return [(region.start + place, "I", int.from_bytes(value.to_bytes(4, "big"), "little"))]
+
+    @staticmethod
+    def big(data, offset):
+        """Return a number of the journal, whose order of bytes is the other one."""
+        return struct.unpack_from(">I", data, offset)[0]
 
     def verify(self):
         """Refuse an image of which this file reads a checksum wrong."""

@@ -18,8 +18,8 @@ from tests.images import e2fs
 from tests.images.bases import bases
 from tests.mutate import WAYS, Base
 
-pytestmark = [pytest.mark.needs_program("mke2fs", "debugfs", "e2fsck")]
-NAMES = ["ext4", "ext4-redone", "no-csum", "ext2", "inline"]
+pytestmark = [pytest.mark.needs_loop, pytest.mark.needs_program("mke2fs", "debugfs", "e2fsck")]
+NAMES = ["ext4", "ext4-redone", "no-csum", "ext2", "inline", "journal"]
 IN_PROCESS = 500
 AS_COMMAND = 10
 FIRST_AS_COMMAND = 100_000  # other mutants than those in process
@@ -52,11 +52,11 @@ def command(image, *options):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
 def test_mutants_as_commands_keep_the_contract(name, tmp_path):
-    spec, redo = bases()[name]
-    base = Base(images.build(spec).read_bytes())
+    victim = bases()[name]
+    base = Base(images.build(victim.spec).read_bytes(), victim.kinds)
     image = tmp_path / "mutant.img"
     for seed in range(FIRST_AS_COMMAND, FIRST_AS_COMMAND + AS_COMMAND):
-        data, told, _ = base.mutant(seed, redo)
+        data, told, _ = base.mutant(seed, victim.redo)
         image.write_bytes(data)
         done = command(image)
         said = f"{name} {seed}: {told}: exit {done.returncode}\n{done.stdout}{done.stderr}"
@@ -65,8 +65,7 @@ def test_mutants_as_commands_keep_the_contract(name, tmp_path):
 
 
 def test_manifest_of_the_command_is_lines_of_json(tmp_path):
-    spec, _ = bases()["ext4"]
-    done = command(images.build(spec), "--manifest")
+    done = command(images.build(bases()["ext4"].spec), "--manifest")
     entries = {entry["path"]: entry for entry in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 0, done.stderr
     assert entries["/etc/hosts"]["size"] == 100
@@ -75,8 +74,7 @@ def test_manifest_of_the_command_is_lines_of_json(tmp_path):
 
 def test_mutants_are_the_same_each_time_and_of_every_way():
     """Control of the mutator: seeds decide, every way and kind comes, and few mutants equal their base."""
-    spec, _ = bases()["ext4"]
-    data = images.build(spec).read_bytes()
+    data = images.build(bases()["ext4"].spec).read_bytes()
     base, again = Base(data), Base(data)
     made = [base.mutant(seed) for seed in range(300)]
     assert [bytes(data) for data, _, _ in made[:50]] == [bytes(again.mutant(seed)[0]) for seed in range(50)]
@@ -89,8 +87,7 @@ def test_mutants_are_the_same_each_time_and_of_every_way():
 
 def test_checksums_made_good_satisfy_e2fsck(tmp_path):
     """Control of the mutator's checksums: a changed inode with its checksum made good is none that e2fsck calls wrong."""
-    spec, _ = bases()["ext4"]
-    base = Base(images.build(spec).read_bytes())
+    base = Base(images.build(bases()["ext4"].spec).read_bytes())
     image = tmp_path / "changed.img"
     region = next(region for region in base.by_kind["inode"] if region.owner > 11)
     for redone, expected in ((False, True), (True, False)):

@@ -246,6 +246,21 @@ def stale_extents(root):
     write_at(f"{root}/new1", 8192, size=10)
 
 
+def stale_indeed(image):
+    """Make sure that an unwritten extent stands over bytes that are not zero."""
+    block = int(e2fs.ask(image, "bmap new0 20").split()[0])
+    with open(image, "rb") as file:
+        file.seek(block * 4096)
+        if not any(file.read(4096)):
+            raise e2fs.ToolError("the unwritten extent stands over zeros")
+
+
+def two_levels(image):
+    """Make sure that the hash tree has an inner level."""
+    if "Indirect levels: 1" not in (found := e2fs.ask(image, "htree_dump /deep")):
+        raise e2fs.ToolError(f"the hash tree has one level: {found[:300]}")
+
+
 def uncounted(image):
     """Make a directory's link count 1, as the kernel does above 65000 subdirectories."""
     e2fs.debugfs(image, "set_inode_field /mid/d70 links_count 1")
@@ -357,8 +372,8 @@ AWKWARD = [
     Spec("dir-nlink", "8M", ("-t", "ext4"), ("middling",), finish="uncounted", clean=False, why="a link count of 1 means many"),
     # trees
     Spec("depth-3", "48M", ("-t", "ext4", "-b", "1024", "-O", "^has_journal"), ("deepest",), finish="deep_enough", why="an extent tree of depth 3"),
-    Spec("stale", "8M", ("-t", "ext4", "-b", "4096", "-O", "^has_journal"), ("stale_extents",), why="old bytes behind unwritten extents"),
-    Spec("htree-2", "16M", ("-t", "ext4", "-b", "1024"), ("bundle_deep",), why="a hash tree of two levels"),
+    Spec("stale", "8M", ("-t", "ext4", "-b", "4096", "-O", "^has_journal"), ("stale_extents",), finish="stale_indeed", why="old bytes behind unwritten extents"),
+    Spec("htree-2", "16M", ("-t", "ext4", "-b", "1024"), ("bundle_deep",), finish="two_levels", why="a hash tree of two levels"),
     Spec("largedir", "32M", ("-t", "ext4", "-b", "1024", "-O", "large_dir"), ("bundle_deep",), why="large_dir"),
     Spec("ghosts", "8M", ("-t", "ext4", "-b", "1024"), ("emptied",), why="stale names in slack space are no names"),
     # groups

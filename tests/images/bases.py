@@ -4,6 +4,7 @@ Where Linux cannot mount, mke2fs fills them from a directory: without hash trees
 """
 
 import os
+from dataclasses import dataclass
 from functools import partial
 
 from .. import images
@@ -45,37 +46,51 @@ def little_inline(root):
     bigdir(root, 60, 100)
 
 
-def base(name, fill, *options):
-    """Return the specification of a base."""
-    return Spec(f"base-{name}", options=options, fill=(fill,), filled="mke2fs" if e2fs.cannot_mount() else "kernel")
+def little_unplayed(root):
+    """Names and files that stand in the journal alone, with revoked blocks among them."""
+    for number in range(20):
+        os.mkdir(f"{root}/gone{number}")
+        put(f"{root}/stays{number}", 500)
+    os.sync()
+    for number in range(20):
+        os.rmdir(f"{root}/gone{number}")
+        put(f"{root}/comes{number}", 1500)
+    os.sync()
+    e2fs.shutdown(root, 1)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A base image, and how it is struck.
+
+    redo    are checksums made good: yes, no, or None for half of the time
+    kinds   regions that are struck; all if empty
+    """
+
+    spec: images.Spec
+    redo: bool | None = None
+    kinds: tuple = ()
+
+
+def base(name, fill, options, **more):
+    """Return the specification of a base; options as mke2fs takes them, in one string."""
+    filled = "mke2fs" if e2fs.cannot_mount() else "kernel"
+    return Spec(f"base-{name}", options=tuple(options.split()), fill=(fill,), filled=filled, **more)
 
 
 def bases():
-    """Return {name: (specification, are checksums made good)}; None is half of the time."""
-    small = ("-b", "1024", "-N", "256", "-J", "size=1")
-    plain = "^resize_inode"  # its pointer blocks are read by nobody
-    checked = base("ext4", "little_of_all", "-t", "ext4", "-O", plain, *small)
-    return {
-        "ext4": (checked, False),
-        "ext4-redone": (checked, True),
-        "no-csum": (
-            base("no-csum", "little_of_all", "-t", "ext4", "-O", f"^metadata_csum,^64bit,uninit_bg,{plain}", *small),
-            None,
-        ),
-        "ext2": (base("ext2", "little_of_all", "-t", "ext2", "-O", plain, "-b", "1024", "-N", "256"), None),
-        "inline": (
-            base(
-                "inline",
-                "little_inline",
-                "-t",
-                "ext4",
-                "-b",
-                "4096",
-                "-O",
-                f"inline_data,^has_journal,{plain}",
-                "-N",
-                "128",
-            ),
-            None,
-        ),
+    """Return {name: Victim}. ^resize_inode, because its pointer blocks are read by nobody."""
+    ext4, logged = "-t ext4 -N 256", "-b 1024 -J size=1"
+    checked = base("ext4", "little_of_all", f"{ext4} {logged} -O ^resize_inode")
+    unchecked = f"{ext4} {logged} -O ^metadata_csum,^64bit,uninit_bg,^resize_inode"
+    found = {
+        "ext4": Victim(checked, redo=False),
+        "ext4-redone": Victim(checked, redo=True),
+        "no-csum": Victim(base("no-csum", "little_of_all", unchecked)),
+        "ext2": Victim(base("ext2", "little_of_all", "-t ext2 -b 1024 -N 256 -O ^resize_inode")),
+        "inline": Victim(base("inline", "little_inline", f"{ext4} -b 4096 -O inline_data,^has_journal,^resize_inode")),
     }
+    if not e2fs.cannot_mount():  # only a kernel leaves a journal that is worth replaying
+        dirty = base("journal", "little_unplayed", f"{ext4} {logged} -O ^resize_inode", clean=False, dirty=True)
+        found["journal"] = Victim(dirty, kinds=("journal", "journal-data"))
+    return found

@@ -16,6 +16,7 @@ from functools import cache
 import pytest
 
 from tests import fuzz, images, oracle
+from tests.images import e2fs
 from tests.images.bases import bases
 from tests.mutate import Base, Region
 
@@ -26,7 +27,7 @@ SUPER = 1024
 @cache
 def healthy(name):
     """Return (Base, {path: entry}) of a base image."""
-    spec, _ = bases()[name]
+    spec = bases()[name].spec
     return Base(images.build(spec).read_bytes()), oracle.truth(spec)
 
 
@@ -204,6 +205,21 @@ def test_control_linux_takes_notice(case, tmp_path):
     image.write_bytes(data)
     refused, truth = oracle.kernel_says(image)
     assert refused or oracle.differences(healthy(case.base)[1], truth)
+
+
+def test_dirty_external_journal_is_refused(tmp_path):
+    """What stands in a journal elsewhere cannot be replayed from here, and without it the blocks are out of date."""
+    image = images.copy_of(images.build(bases()["ext2"].spec), tmp_path / "external.img")
+    e2fs.debugfs(image, "feature has_journal needs_recovery\nssv journal_dev 0x801\nssv journal_inum 0")
+    verdict, lines, _ = fuzz.judge(image.read_bytes())
+    assert verdict == "refused" and "journal" in lines[0], lines
+    assert oracle.vfslab_says(image)[0]
+
+
+def test_journal_device_is_no_filesystem(tmp_path):
+    e2fs.mke2fs(tmp_path / "journal.img", "8M", "-O", "journal_dev", "-b", "1024")
+    verdict, lines, _ = fuzz.judge((tmp_path / "journal.img").read_bytes())
+    assert verdict == "refused" and "journal" in lines[0], lines
 
 
 def test_backup_superblock_is_offered():
