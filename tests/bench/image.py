@@ -70,4 +70,5 @@ def make(size):
         "names": given["names"],
     }
     plan.write_text(json.dumps(found))
+    images.forget_older(path, age=0)
     return path, found

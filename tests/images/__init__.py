@@ -13,8 +13,11 @@ the cache directory; without it, one under the system's temporary directory is u
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
@@ -63,7 +66,7 @@ class Spec:
 def cache_dir():
     """Return the directory that keeps images and manifests."""
     name = os.environ.get("VFSLAB_IMAGE_CACHE") or os.path.join(tempfile.gettempdir(), f"vfslab-images-{os.getuid()}")
-    Path(name).mkdir(parents=True, exist_ok=True)
+    Path(name).mkdir(mode=0o700, parents=True, exist_ok=True)
     return Path(name)
 
 
@@ -98,6 +101,7 @@ def build(spec):
             if extra != image and extra.suffix == ".json":
                 extra.replace(path.with_suffix(extra.suffix))
         image.rename(path)
+        forget_older(path)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return path
@@ -125,6 +129,16 @@ def make(spec, image, work):
                 spec.function(name)(point)
     if spec.finish:
         spec.function(spec.finish)(image)
+
+
+def forget_older(path, age=3600):
+    """Remove what the cache kept under the same name and another hash, unless a run of the last hour may want it."""
+    name = path.stem.rpartition("-")[0]
+    for old in path.parent.glob(f"{name}-*"):
+        if re.fullmatch(re.escape(name) + r"-[0-9a-f]{12}\.(img|json)", old.name) and old.stem != path.stem:
+            with suppress(FileNotFoundError):
+                if time.time() - old.stat().st_mtime > age:
+                    old.unlink()
 
 
 def copy_of(path, target):
