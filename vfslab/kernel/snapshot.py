@@ -13,7 +13,7 @@ Left out: members that are not declared, and the content of buffers.
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -60,7 +60,7 @@ def key_of(obj: KObject) -> Key:
 
 def take(roots: Iterable[KObject], follow: Callable[[KObject, str, Any], bool] | None = None) -> Frame:
     """Return a Frame of everything reachable from roots; follow(obj, member, target) may prune."""
-    frame, seen = Frame(), set()
+    frame, seen, tables = Frame(), set(), table_names()
     waiting = [root for root in roots if root is not None][::-1]
     while waiting:
         obj = waiting.pop()
@@ -75,7 +75,7 @@ def take(roots: Iterable[KObject], follow: Callable[[KObject, str, Any], bool] |
             value = _peek(obj, name)
             if value is _UNTOUCHED:
                 continue
-            values[name], targets = _copy(value)
+            values[name], targets = _copy(value, tables)
             for target in targets:
                 if id(target) not in seen and (follow is None or follow(obj, name, target)):
                     waiting.append(target)
@@ -95,7 +95,7 @@ def _peek(obj: KObject, name: str) -> Any:
         return _UNTOUCHED
 
 
-def _copy(value: Any) -> tuple[Any, list[KObject]]:
+def _copy(value: Any, tables: dict[int, str]) -> tuple[Any, list[KObject]]:
     """Return value as a snapshot keeps it, and the objects it points to."""
     if value is None or isinstance(value, int | bytes | str | float):
         return value, []
@@ -106,32 +106,31 @@ def _copy(value: Any) -> tuple[Any, list[KObject]]:
     if isinstance(value, dict):
         kept, targets = {}, []
         for name, item in list(value.items())[:LONGEST]:
-            left, more = _copy(name)
-            right, others = _copy(item)
+            left, more = _copy(name, tables)
+            right, others = _copy(item, tables)
             kept[left if _hashable(left) else str(left)] = right
             targets += more + others
         if len(value) > LONGEST:
             kept[More(len(value) - LONGEST)] = None
         return kept, targets
     if isinstance(value, list | tuple | set | frozenset):
-        pairs = [_copy(item) for item in list(value)[:LONGEST]]
+        pairs = [_copy(item, tables) for item in list(value)[:LONGEST]]
         items = [item for item, _ in pairs]
         if len(value) > LONGEST:
             items.append(More(len(value) - LONGEST))
         return tuple(items), [target for _, targets in pairs for target in targets]
-    known = table_name(value) if _hashable(value) else None
-    return getattr(value, "__name__", None) or known or type(value).__name__, []
+    return getattr(value, "__name__", None) or tables.get(id(value)) or type(value).__name__, []
 
 
-@functools.lru_cache(maxsize=1024)
-def table_name(table: Any) -> str | None:
-    """Return the name an operation table is known by, such as "ext4_dir_inode_operations"; None if it has none."""
+def table_names() -> dict[int, str]:
+    """Return {id: name} of the operation tables of all kernel modules, such as "ext4_dir_inode_operations"."""
+    names = {}
     for module_name, module in list(sys.modules.items()):
         if module_name.startswith("vfslab."):
             for name, value in vars(module).items():
-                if value is table:
-                    return name
-    return None
+                if dataclasses.is_dataclass(value) and not isinstance(value, type | KObject):
+                    names[id(value)] = name
+    return names
 
 
 def _hashable(value: Any) -> bool:
