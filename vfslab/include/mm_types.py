@@ -20,6 +20,8 @@ PAGE_SIZE = 1 << PAGE_SHIFT
 PG_LOCKED, PG_UPTODATE, PG_DIRTY, PG_LRU, PG_ACTIVE, PG_REFERENCED = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
 PG_WRITEBACK, PG_READAHEAD, PG_RECLAIM, PG_ERROR, PG_PRIVATE = 0x40, 0x80, 0x100, 0x200, 0x400
 
+AS_EIO, AS_UNEVICTABLE = 1, 8  # flags of an address space: an error to be told; its pages are its only copy
+
 
 @kstruct(count="_refcount")
 class Folio(KObject):
@@ -28,6 +30,7 @@ class Folio(KObject):
     index      page number of its first page in the file
     nr_pages   its length in pages
     mem        its bytes (folio_address() gives them); length nr_pages * PAGE_SIZE
+    view       the same bytes as a memoryview: a slice of it is no copy
     _refcount  1 for the page cache, more while somebody looks
     private    buffer heads, if a filesystem or the block device hung any on it
     """
@@ -37,6 +40,7 @@ class Folio(KObject):
     index: int = 0
     nr_pages: int = 1
     mem: bytearray = None
+    view: memoryview = None
     _refcount: int = 1
     private: Any = None
 
@@ -66,18 +70,27 @@ class Shrinker(KObject):
 class Lruvec(KObject):
     """Folios that may be reclaimed, oldest first, and how much there is.
 
+    nr_inactive, nr_active   pages on each list
+    nr_pages      pages of memory taken: all folios, on a list or not, and free_folios
     limit_pages   what boot(memory=...) allows; page cache and cached objects are both counted
     slab_bytes    what cached dentries and inodes are reckoned to take
+    reclaiming    memory is being freed: what that allocates must not ask for more
+    barren        slab_bytes below which reclaim need not be tried again: the last try found nothing
     shrinkers     whom to ask for cached objects when memory is short
-    free_folios   memory of read-once folios, kept for the next read: {nr_pages: [bytearray, ...]}
+    free_folios   memory of folios that went, kept for the next of their size: {nr_pages: [memoryview, ...]}
+    pgscan, pgsteal          pages looked at and pages taken by reclaim, as in /proc/vmstat
     """
 
     inactive: OrderedDict = dataclasses.field(default_factory=OrderedDict)
     active: OrderedDict = dataclasses.field(default_factory=OrderedDict)
+    nr_inactive: int = 0
+    nr_active: int = 0
     nr_pages: int = 0
     limit_pages: int = 0
     slab_bytes: int = 0
     shrinkers: list[Ptr[Shrinker]] = dataclasses.field(default_factory=list)
     free_folios: dict = dataclasses.field(default_factory=dict)
+    reclaiming: bool = False
+    barren: int = 0
     pgsteal: int = 0
     pgscan: int = 0

@@ -1,0 +1,280 @@
+"""Filling folios from a disk: runs of file blocks to runs of disk blocks, one bio each.
+
+    a_ops.readahead ──▶ mpage_readahead ──┐
+                                          ├─▶ get_block: where, and how far it goes on ──▶ bio ──▶ submit_bio
+    a_ops.read_folio ─▶ mpage_read_folio ─┘         └ a hole, or unwritten: zeros
+
+Folios in a row are one stretch of the file. It is mapped by whole extents, not block by block,
+and each extent is read with one bio whose segments are pieces of the folios; so a file in one
+piece costs one question to the filesystem and one bio, however long the window is.
+
+Linux: fs/mpage.c (and, for long folios, what fs/iomap does).   Chapter 8.
+Left out: writing (mpage_writepages), buffer heads on data folios, cleancache.
+
+Always true
+  M1  each folio handed in is unlocked exactly once, after all bios that touch it are done
+  M2  a folio becomes up to date only if all of it was read, or is known to be zeros
+  M3  bytes beyond i_size in an up-to-date folio are zeros
+  M4  where the device has an overlay (fs/buffer.py), its blocks win over what was read
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from vfslab.block.bio import bio_add_mem, bio_alloc, bio_put
+from vfslab.block.blk_core import blk_finish_plug, blk_start_plug, submit_bio
+from vfslab.block.blk_mq import blk_mq_flush_plug_list, blk_mq_poll
+from vfslab.include.blk_types import REQ_OP_READ, REQ_RAHEAD, Bio, BlockDevice
+from vfslab.include.buffer_head import BH_MAPPED, BH_UNWRITTEN, BufferHead
+from vfslab.include.fs import Inode
+from vfslab.include.mm_types import PAGE_SHIFT, PG_LOCKED, PG_UPTODATE, Folio, ReadaheadControl
+from vfslab.kernel.errno import KernelError
+from vfslab.kernel.sched import cpu
+from vfslab.lib.kstruct import KernelBug, KObject, kstruct
+from vfslab.mm.filemap import folio_end_read
+from vfslab.mm.readahead import readahead_folios
+
+
+@kstruct
+class MpageReadCtl(KObject):
+    """Several bios under way for one stretch of folios.
+
+    pending  bios not done, and one for the function that is still issuing them
+    bad      parts (first byte, byte after) of the file that could not be read
+    patches  parts (first byte, byte after, device, byte on it) that an overlay may hide
+    """
+
+    inode: Inode = None
+    folios: list = None
+    pending: int = 1
+    bad: list = dataclasses.field(default_factory=list)
+    patches: list = dataclasses.field(default_factory=list)
+
+
+def mpage_readahead(rac: ReadaheadControl, get_block: Callable) -> None:
+    """Fill all folios of rac; one that cannot be read is unlocked as it is, and read_folio will say why."""
+    folios = readahead_folios(rac)
+    if folios:
+        try:
+            do_mpage_read(rac.mapping.host, folios, get_block, REQ_OP_READ | REQ_RAHEAD)
+        except KernelError:
+            pass  # nobody asked for these yet
+
+
+def mpage_read_folio(folio: Folio, get_block: Callable) -> None:
+    """Fill one locked folio; what get_block raises is the caller's to tell."""
+    do_mpage_read(folio.mapping.host, [folio], get_block, REQ_OP_READ)
+
+
+def do_mpage_read(inode: Inode, folios: list[Folio], get_block: Callable, opf: int) -> None:
+    """Fill folios, which are locked and follow each other in the file.
+
+    The usual case, all that lies within the file in one extent, is one bio and needs no accounts.
+    """
+    last = folios[-1]
+    pos, end = folios[0].index << PAGE_SHIFT, (last.index + last.nr_pages) << PAGE_SHIFT
+    blocksize = 1 << inode.i_blkbits
+    stop = (inode.i_size + blocksize - 1) & -blocksize
+    if stop > end:
+        stop = end
+    map_bh = BufferHead()
+    map_bh.b_bdev = inode.i_sb.s_bdev
+    try:
+        length = mpage_map(inode, map_bh, pos, stop, get_block)
+    except KernelError:
+        for folio in folios:
+            folio_end_read(folio, False)
+        raise
+    if pos + length < stop or not map_bh.b_state & BH_MAPPED or map_bh.b_bdev.bd_overlay or stop <= pos:
+        mpage_read_runs(inode, folios, get_block, opf, map_bh, pos, stop, length)
+        return
+    bio = bio_alloc(map_bh.b_bdev, opf)
+    bio.bi_sector = first_sector(inode, map_bh, pos)
+    if len(folios) == 1 and stop == end:
+        bio_add_mem(bio, last.view)
+    else:
+        add_folios(bio, folios, pos, stop)
+    bio.bi_end_io = mpage_read_end_io
+    bio.bi_private = folios
+    submit_bio(bio)
+    if last.flags & PG_LOCKED:
+        wait_for_folios(folios, map_bh.b_bdev)
+
+
+def mpage_map(inode: Inode, map_bh: BufferHead, pos: int, stop: int, get_block: Callable) -> int:
+    """Ask where byte pos of the file is; return for how many bytes that answer holds, up to stop at most.
+
+    map_bh says the rest: BH_MAPPED and b_blocknr of the block that pos is in, or neither for zeros.
+    """
+    blkbits = inode.i_blkbits
+    offset = pos & (1 << blkbits) - 1
+    map_bh.b_state = 0
+    map_bh.b_size = stop - pos + offset
+    if pos < stop:
+        get_block(inode, pos >> blkbits, map_bh, 0)
+        if map_bh.b_state & BH_UNWRITTEN:
+            map_bh.b_state &= ~BH_MAPPED
+        if map_bh.b_size <= offset:
+            raise KernelBug(f"get_block maps nothing at byte {pos} of inode {inode.i_ino}")
+    return min(map_bh.b_size - offset, stop - pos)
+
+
+def first_sector(inode: Inode, map_bh: BufferHead, pos: int) -> int:
+    """Return the sector of byte pos of the file."""
+    blkbits = inode.i_blkbits
+    return ((map_bh.b_blocknr << blkbits) + (pos & (1 << blkbits) - 1)) >> 9
+
+
+def add_folios(bio: Bio, folios: list[Folio], pos: int, stop: int) -> None:
+    """Add the memory of bytes pos..stop of the file to bio."""
+    for folio in folios:
+        first = folio.index << PAGE_SHIFT
+        length = folio.nr_pages << PAGE_SHIFT
+        if first + length <= pos:
+            continue
+        if first >= stop:
+            break
+        if pos <= first and first + length <= stop:
+            bio_add_mem(bio, folio.view)
+        else:
+            bio_add_mem(bio, folio.view[max(pos - first, 0) : stop - first])
+
+
+def mpage_read_end_io(bio: Bio) -> None:
+    """The only bio of its folios is done."""
+    folios, success = bio.bi_private, not bio.bi_status
+    bio_put(bio)
+    folio = folios[-1]
+    if success:
+        past_end = folio.mapping.host.i_size - (folio.index << PAGE_SHIFT)
+        if past_end < folio.nr_pages << PAGE_SHIFT:
+            zero_from(folio, past_end)
+        for folio in folios:
+            folio.flags = folio.flags & ~PG_LOCKED | PG_UPTODATE
+        return
+    for folio in folios:
+        folio_end_read(folio, False)
+
+
+def wait_for_folios(folios: list[Folio], bdev: BlockDevice) -> None:
+    """Return when the device has answered: send what the task has plugged, then ask the driver."""
+    if cpu.current.plug is not None:
+        blk_mq_flush_plug_list(cpu.current.plug)
+    while any(folio.flags & PG_LOCKED for folio in folios):
+        if not blk_mq_poll(bdev.bd_queue):
+            raise KernelBug(f"{bdev.bd_device.decode()} lost a read of {folios[0]}")
+
+
+def zero_from(folio: Folio, offset: int) -> None:
+    """Zero a folio from byte offset on (all of it, if that is negative)."""
+    offset = max(offset, 0)
+    folio.view[offset:] = bytes((folio.nr_pages << PAGE_SHIFT) - offset)
+
+
+# --- more than one run -------------------------------------------------------------------------------
+
+
+def mpage_read_runs(
+    inode: Inode, folios: list[Folio], get_block: Callable, opf: int, map_bh: BufferHead, pos: int, stop: int, run: int
+) -> None:
+    """Fill folios from several extents and holes; map_bh and run describe the first, which starts at pos.
+
+    The bios are plugged, so that the block layer sees them together. When get_block fails, what was
+    started is finished, the folios from there on stay unread, and the error is raised.
+    """
+    ctl = MpageReadCtl(inode, folios)
+    plug = blk_start_plug()
+    at, error = 0, None
+    while pos < stop:
+        while pos >= (folios[at].index + folios[at].nr_pages) << PAGE_SHIFT:
+            at += 1
+        if map_bh.b_state & BH_MAPPED:
+            read_run(ctl, opf, map_bh, at, pos, pos + run)
+        else:
+            zero_run(folios, at, pos, pos + run)
+        pos += run
+        if pos < stop:
+            try:
+                run = mpage_map(inode, map_bh, pos, stop, get_block)
+            except KernelError as caught:
+                error = caught
+                ctl.bad.append((pos, 1 << 64))
+                break
+    blk_finish_plug(plug)
+    mpage_runs_done(ctl)
+    if folios[-1].flags & PG_LOCKED:
+        wait_for_folios(folios, map_bh.b_bdev)
+    if error is not None:
+        raise error
+
+
+def read_run(ctl: MpageReadCtl, opf: int, map_bh: BufferHead, at: int, pos: int, stop: int) -> None:
+    """Start reading bytes pos..stop of the file, which lie together on the device; folios before `at` end before."""
+    bio = bio_alloc(map_bh.b_bdev, opf)
+    bio.bi_sector = first_sector(ctl.inode, map_bh, pos)
+    folio = ctl.folios[at]
+    first = folio.index << PAGE_SHIFT
+    if stop <= first + (folio.nr_pages << PAGE_SHIFT):
+        bio_add_mem(bio, folio.view[pos - first : stop - first])
+    else:
+        add_folios(bio, ctl.folios[at:], pos, stop)
+    if map_bh.b_bdev.bd_overlay:
+        ctl.patches.append((pos, stop, map_bh.b_bdev, bio.bi_sector << 9))
+    ctl.pending += 1
+    bio.bi_private = ctl, pos, stop
+    bio.bi_end_io = mpage_run_end_io
+    submit_bio(bio)
+
+
+def zero_run(folios: list[Folio], at: int, pos: int, stop: int) -> None:
+    """Fill bytes pos..stop of the file with zeros: nothing is stored there."""
+    for folio in folios[at:]:
+        first = folio.index << PAGE_SHIFT
+        start, after = max(pos - first, 0), min(stop - first, folio.nr_pages << PAGE_SHIFT)
+        if after <= start:
+            return
+        folio.view[start:after] = bytes(after - start)
+
+
+def mpage_run_end_io(bio: Bio) -> None:
+    """One bio of several is done."""
+    ctl, pos, stop = bio.bi_private
+    if bio.bi_status:
+        ctl.bad.append((pos, stop))
+    bio_put(bio)
+    mpage_runs_done(ctl)
+
+
+def mpage_runs_done(ctl: MpageReadCtl) -> None:
+    """Count one bio, or the one who issues them, as done; after the last, end reading on all folios."""
+    ctl.pending -= 1
+    if ctl.pending:
+        return
+    for pos, stop, bdev, byte in ctl.patches:
+        patch_from_overlay(ctl.folios, pos, stop, bdev, byte)
+    size = ctl.inode.i_size
+    for folio in ctl.folios:
+        first = folio.index << PAGE_SHIFT
+        after = first + (folio.nr_pages << PAGE_SHIFT)
+        if after > size:
+            zero_from(folio, size - first)
+        folio_end_read(folio, not any(pos < after and first < stop for pos, stop in ctl.bad))
+
+
+def patch_from_overlay(folios: list[Folio], pos: int, stop: int, bdev: BlockDevice, byte: int) -> None:
+    """Bytes pos..stop of the file were read from `byte` of bdev on: put its overlaid blocks over them."""
+    overlay = bdev.bd_overlay
+    size = next(iter(overlay.values())).b_size
+    for block in range(byte // size, (byte + stop - pos + size - 1) // size):
+        bh = overlay.get(block)
+        if bh is None:
+            continue
+        place = pos + block * size - byte  # where in the file the block begins
+        for folio in folios:
+            first = folio.index << PAGE_SHIFT
+            start = max(place, pos, first)
+            after = min(place + size, stop, first + (folio.nr_pages << PAGE_SHIFT))
+            if start < after:
+                folio.view[start - first : after - first] = bh.b_data[start - place : after - place]

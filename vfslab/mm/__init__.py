@@ -1,0 +1,1 @@
+"""Memory: the page cache, read-ahead, and reclaim under a limit."""
