@@ -17,7 +17,7 @@ Always true
 
 from __future__ import annotations
 
-from vfslab.fs.dcache import dput
+from vfslab.fs.dcache import dget, dput, is_subdir
 from vfslab.fs.super import deactivate_super, sb_rdonly
 from vfslab.include.dcache import Dentry
 from vfslab.include.mount import MNT_READONLY, Mount, Vfsmount
@@ -56,6 +56,23 @@ def mntput(mnt: Vfsmount | None) -> None:
         cleanup_mnt(mount)
 
 
+def path_get(path: Path) -> Path:
+    """Return path, with a reference on its mount and its dentry."""
+    mntget(path.mnt)
+    dget(path.dentry)
+    return path
+
+
+def path_put(path: Path) -> None:
+    """Give back both references of a path."""
+    dput(path.dentry)
+    mount = path.mnt._container
+    if mount.mnt_count > 1:
+        mount.mnt_count -= 1
+    else:
+        mntput(path.mnt)
+
+
 def cleanup_mnt(mount: Mount) -> None:
     """Free a mount that nobody uses; its superblock may go with it."""
     if mnt_has_parent(mount) or mount.mnt_writers:
@@ -78,6 +95,14 @@ def lookup_mnt(path: Path) -> Vfsmount | None:
     """Return the mount on top of path with a reference, or None. It may itself be covered by another."""
     mount = __lookup_mnt(path.mnt, path.dentry)
     return None if mount is None else mntget(mount.mnt)
+
+
+def path_is_under(path: Path, root: Path) -> bool:
+    """True if path is root or below it, mounts included."""
+    mount, dentry = real_mount(path.mnt), path.dentry
+    while mount.mnt is not root.mnt and mnt_has_parent(mount):
+        mount, dentry = mount.mnt_parent, mount.mnt_mountpoint
+    return mount.mnt is root.mnt and is_subdir(dentry, root.dentry)
 
 
 def __mnt_is_readonly(mnt: Vfsmount) -> bool:

@@ -9,8 +9,7 @@ import dataclasses
 from typing import Any
 
 from vfslab.include.dcache import qstr
-from vfslab.include.sched import Path
-from vfslab.lib.kstruct import Embedded, KObject, Ptr, embedded, kstruct
+from vfslab.lib.kstruct import Embedded, KObject, Ptr, kstruct
 
 LAST_NORM, LAST_ROOT, LAST_DOT, LAST_DOTDOT = range(4)
 MAXSYMLINKS = 40
@@ -50,7 +49,7 @@ class Filename(KObject):
 class Saved(KObject):
     """A symlink that is being followed, and what is to be walked after it, the next component last."""
 
-    link: Embedded[Path] = embedded(Path)
+    link: Embedded[Path] = None
     name: list[bytes] = None
     inode: Ptr[Inode] = None
 
@@ -61,7 +60,7 @@ class Nameidata(KObject):
 
     path        the directory reached so far; held by reference (REF-walk)
     last        the component to look up next; last_type tells `.` and `..` from names
-    root        where absolute links and `..` stop: the task's root, borrowed; mnt is None until it is needed
+    root        where absolute links and `..` stop: the task's root, borrowed; None until it is needed
     inode       path.dentry's inode
     remaining   the components still to be walked after last, the next one at the end of the list
     trailing_slash   the text that is walked ends in a slash: what it names must be a directory
@@ -69,10 +68,10 @@ class Nameidata(KObject):
     depth       len(stack); total_link_count: links followed in all, at most 40
     """
 
-    path: Embedded[Path] = embedded(Path)
+    path: Embedded[Path] = None
     last: qstr = b""
     last_type: int = LAST_ROOT
-    root: Embedded[Path] = embedded(Path)
+    root: Embedded[Path] = None
     inode: Ptr[Inode] = None
     flags: int = 0
     state: int = 0

@@ -1,0 +1,525 @@
+"""Path walk: from a name to a mount and a dentry.
+
+    "/mnt/../etc/passwd" ──path_init──▶ the start: root, working directory, or a descriptor
+            ──link_path_walk──▶ component by component, all but the last ──▶ nd.path, nd.last
+                     │                                  lookup, open, create and remove differ
+                     ▼                                  only in what they do with the last one
+               walk_component ──lookup_fast──▶ dcache: a hit costs one look into a table
+                     │    └─────lookup_slow──▶ dir.i_op.lookup: the filesystem reads its directory
+                     ▼
+                 step_into: a plain directory or file: go there
+                     └─ step_into_slowpath: something mounted on it, a symlink, nothing there at all
+
+All state of a walk is in one Nameidata; task.nameidata points to the walk under way.
+
+A symlink's text is walked from the directory it lies in. The link waits on nd.stack with the
+components that come after it, until only the last component of its text is left; like a tail
+call, that one needs no stack. So a chain of links takes no depth, but 40 links in all are the
+limit, and there is no recursion.
+
+This is REF-walk: nd.path holds a reference on its mount and its dentry at every step. Stepping
+down gives the parent's back with one subtraction, since the child still holds its parent (D2 of
+fs/dcache.py). Linux tries RCU-walk first, which counts nothing until the end.
+
+Linux: fs/namei.c, Documentation/filesystems/path-lookup.rst.   Chapter 7.
+In three files more: fs/permission.py, fs/namei_open.py (open), fs/namei_ops.py (mkdir ... rename).
+Left out: RCU-walk, automounts, magic links, sysctl protected_symlinks, auditing, the retry with -ESTALE.
+
+Always true
+  P1  nd.path is a directory while components remain, and the task may search it before one is looked up
+  P2  nd.path, and the link of each Saved on nd.stack, hold one reference on mount and dentry
+  P3  `.` and `..` are never in the dentry table: they come out of lookup_fast as a miss
+  P4  a walk leaves nd.root's tree neither by `..` nor by an absolute link
+  P5  after a failed walk every reference it took has been given back
+
+Locks
+  i_rwsem of a directory, shared, while its filesystem looks a name up; none on a hit
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from vfslab.fs.dcache import d_alloc, d_invalidate, d_lookup, dget, dput, is_subdir
+from vfslab.fs.inode import IOP_FASTPERM, touch_atime
+from vfslab.fs.mount import __lookup_mnt, mnt_has_parent, mntget, path_get, path_is_under, path_put, real_mount
+from vfslab.fs.permission import inode_permission
+from vfslab.include.dcache import (
+    DCACHE_DIRECTORY_TYPE,
+    DCACHE_ENTRY_TYPE,
+    DCACHE_MANAGED_DENTRY,
+    DCACHE_MISS_TYPE,
+    DCACHE_MOUNTED,
+    DCACHE_OP_REVALIDATE,
+    DCACHE_REGULAR_TYPE,
+    DCACHE_SYMLINK_TYPE,
+    Dentry,
+)
+from vfslab.include.fs import MAY_EXEC, S_DEAD
+from vfslab.include.mount import MNT_NOSYMFOLLOW, Mount, Vfsmount
+from vfslab.include.namei import (
+    LAST_DOT,
+    LAST_DOTDOT,
+    LAST_NORM,
+    LAST_ROOT,
+    LOOKUP_BENEATH,
+    LOOKUP_CACHED,
+    LOOKUP_DIRECTORY,
+    LOOKUP_EMPTY,
+    LOOKUP_FOLLOW,
+    LOOKUP_IN_ROOT,
+    LOOKUP_IS_SCOPED,
+    LOOKUP_NO_SYMLINKS,
+    LOOKUP_NO_XDEV,
+    MAXSYMLINKS,
+    Filename,
+    Nameidata,
+    Saved,
+)
+from vfslab.include.sched import Path
+from vfslab.include.uapi.fcntl import AT_FDCWD
+from vfslab.include.uapi.stat import PATH_MAX, S_IFDIR, S_IFMT, S_IXUGO
+from vfslab.kernel.errno import EACCES, EAGAIN, EBADF, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV
+from vfslab.kernel.locking import down_read
+from vfslab.kernel.sched import cpu
+from vfslab.kernel.slab import kzalloc
+
+WALK_TRAILING, WALK_NOFOLLOW = 1, 4  # the last component; a symlink is not followed, whatever was asked
+
+STEP_MASK = DCACHE_MANAGED_DENTRY | DCACHE_ENTRY_TYPE  # what decides how to step into a dentry
+PLAIN = DCACHE_DIRECTORY_TYPE, DCACHE_REGULAR_TYPE
+SEARCH_MASK = S_IFMT | S_IXUGO
+ANYONE_MAY_SEARCH = S_IFDIR | S_IXUGO
+
+LAST_TYPES = MappingProxyType({b"": LAST_ROOT, b".": LAST_DOT, b"..": LAST_DOTDOT})  # all others: LAST_NORM
+
+
+# --- the name, and the walk -----------------------------------------------------------------------
+
+
+def getname(name: bytes, flags: int = 0) -> Filename:
+    """Return a path taken over from user space; ENOENT if it is empty and may not be, ENAMETOOLONG from 4096 bytes on."""
+    if not name and not flags & LOOKUP_EMPTY:
+        raise ENOENT(name)
+    if len(name) >= PATH_MAX:
+        raise ENAMETOOLONG(name[:32])
+    return Filename(name)
+
+
+def set_nameidata(dfd: int, name: Filename) -> Nameidata:
+    """Return the state of a new walk, which the running task is now on."""
+    task = cpu.current
+    nd = kzalloc(Nameidata)
+    nd.dfd, nd.name, nd.task = dfd, name, task
+    nd.dentry_hashtable = task.kernel.dentry_hashtable
+    nd.saved = task.nameidata
+    task.nameidata = nd
+    return nd
+
+
+def restore_nameidata(nd: Nameidata) -> None:
+    """The walk is over; the task is back on the one it was on before, if any."""
+    nd.task.nameidata = nd.saved
+
+
+def terminate_walk(nd: Nameidata) -> None:
+    """Give back all references of a walk that failed (P5)."""
+    while nd.stack:
+        path_put(nd.stack.pop().link)
+    nd.depth = 0
+    if nd.path is not None:
+        path_put(nd.path)
+        nd.path = None
+
+
+# --- where a walk begins --------------------------------------------------------------------------
+
+
+def path_init(nd: Nameidata, flags: int) -> None:
+    """Put nd.path at the start of the walk: the root, the working directory, or the descriptor nd.dfd."""
+    nd.flags = flags
+    name = nd.name.name
+    if name[:1] == b"/" and not flags & LOOKUP_IN_ROOT:
+        nd_jump_root(nd)
+        return
+    if nd.dfd == AT_FDCWD:
+        start = nd.task.fs.pwd
+    else:
+        file = nd.task.files.fdt.get(nd.dfd)
+        if file is None:
+            raise EBADF(nd.dfd)
+        start = file.f_path
+        if name and start.dentry.d_flags & DCACHE_ENTRY_TYPE != DCACHE_DIRECTORY_TYPE:
+            raise ENOTDIR(nd.dfd)
+    set_path(nd, start)
+    if flags & LOOKUP_IS_SCOPED:
+        nd.root = Path(start.mnt, start.dentry)
+
+
+def set_root(nd: Nameidata) -> None:
+    """Note the task's root, where `..` stops and absolute links begin. The task keeps it: no reference is taken."""
+    root = nd.task.fs.root
+    nd.root = Path(root.mnt, root.dentry)
+
+
+def set_path(nd: Nameidata, start: Path) -> None:
+    """Set the place where a walk begins, with references."""
+    mnt, dentry = start.mnt, start.dentry
+    mnt._container.mnt_count += 1
+    dentry.d_count += 1
+    nd.path = Path(mnt, dentry)
+    nd.inode = dentry.d_inode
+
+
+def nd_jump_root(nd: Nameidata) -> None:
+    """Go to the root, as an absolute path or an absolute symlink wants."""
+    if nd.flags & LOOKUP_BENEATH:
+        raise EXDEV(nd.name.name)
+    if nd.root is None:
+        set_root(nd)
+    old = nd.path
+    if old is not None and nd.flags & LOOKUP_NO_XDEV and old.mnt is not nd.root.mnt:
+        raise EXDEV(nd.name.name)
+    set_path(nd, nd.root)
+    if old is not None:
+        path_put(old)
+
+
+# --- the walk -------------------------------------------------------------------------------------
+
+
+def link_path_walk(text: bytes, nd: Nameidata) -> None:
+    """Walk all components of text but the last one, which is left in nd.last.
+
+    Afterwards nd.path is the directory to look nd.last up in, and the task may search it.
+    """
+    nd.remaining = remaining = split_path(text)
+    nd.trailing_slash = text[-1:] == b"/"
+    nd.last, nd.last_type = b"", LAST_ROOT
+    while remaining:
+        inode = nd.inode
+        if inode.i_mode & SEARCH_MASK != ANYONE_MAY_SEARCH or not inode.i_opflags & IOP_FASTPERM:
+            may_lookup(nd)
+        nd.last = remaining.pop()
+        nd.last_type = LAST_NORM
+        if not remaining:
+            remaining = put_links(nd)
+            if not remaining:
+                break  # the last one: the caller's
+        link = walk_component(nd, 0)
+        if link is not None:
+            nd.remaining = remaining = split_path(link)
+            if not remaining:
+                remaining = put_links(nd)  # a link to "/" has no components
+    if nd.depth:
+        put_links(nd)  # the text had no component at all
+    nd.last_type = LAST_TYPES.get(nd.last, LAST_NORM)
+
+
+def split_path(text: bytes) -> list[bytes]:
+    """Return the components of text, the first one last: they are taken off the end."""
+    components = text.strip(b"/").split(b"/")
+    if b"" in components:
+        components = [name for name in components if name]
+    components.reverse()
+    return components
+
+
+def put_links(nd: Nameidata) -> list[bytes]:
+    """Leave the symlinks whose text is walked up to its last component; return what remains after them."""
+    while not nd.remaining and nd.depth:
+        saved = nd.stack.pop()
+        nd.depth -= 1
+        nd.remaining = saved.name
+        path_put(saved.link)
+    return nd.remaining
+
+
+def may_lookup(nd: Nameidata) -> None:
+    """Return if nd.path is a directory that the task may search, else raise ENOTDIR or EACCES (P1)."""
+    inode = nd.inode
+    if inode.i_mode & S_IFMT != S_IFDIR:
+        raise ENOTDIR(nd.last)
+    inode_permission(inode, MAY_EXEC)
+
+
+def walk_component(nd: Nameidata, flags: int) -> bytes | None:
+    """Look nd.last up in nd.path and step into it; return a symlink's text if that is to be walked instead."""
+    dentry = lookup_fast(nd)
+    if dentry is None:
+        if nd.last in LAST_TYPES:
+            return handle_dots(nd)
+        dentry = lookup_slow(nd)
+    return step_into(nd, dentry, flags)
+
+
+def lookup_fast(nd: Nameidata) -> Dentry | None:
+    """Return the cached dentry for nd.last below nd.path, with a reference, or None if it is not cached."""
+    dentry = nd.dentry_hashtable.get((nd.path.dentry, nd.last))
+    if dentry is not None:
+        dentry.d_count += 1
+        if dentry.d_flags & DCACHE_OP_REVALIDATE and not d_revalidate(dentry, nd.flags):
+            return None
+    return dentry
+
+
+def d_revalidate(dentry: Dentry, flags: int) -> bool:
+    """Ask the filesystem whether a cached name is still true; if not, forget it and drop the reference."""
+    valid = False
+    try:
+        valid = dentry.d_op.d_revalidate(dentry, flags)
+    finally:
+        if not valid:
+            d_invalidate(dentry)
+            dput(dentry)
+    return valid
+
+
+def lookup_slow(nd: Nameidata) -> Dentry:
+    """Return the dentry for nd.last, with a reference, asking the filesystem; it may be negative."""
+    if nd.flags & LOOKUP_CACHED:
+        raise EAGAIN(nd.last)
+    parent = nd.path.dentry
+    with down_read(parent.d_inode.i_rwsem):
+        return __lookup_slow(parent, nd.last, nd.flags)
+
+
+def __lookup_slow(parent: Dentry, name: bytes, flags: int) -> Dentry:
+    """Return the dentry for name below parent, with a reference. The caller holds parent's i_rwsem."""
+    dentry = d_lookup(parent, name)
+    if dentry is not None:  # somebody else was faster
+        if not dentry.d_flags & DCACHE_OP_REVALIDATE or d_revalidate(dentry, flags):
+            return dentry
+    dir = parent.d_inode
+    if dir.i_flags & S_DEAD:
+        raise ENOENT(name)
+    dentry = d_alloc(parent, name)
+    try:
+        other = dir.i_op.lookup(dir, dentry, flags)
+    except BaseException:
+        dput(dentry)
+        raise
+    if other is None:
+        return dentry
+    dput(dentry)  # a directory that was cached under another name
+    return other
+
+
+def step_into(nd: Nameidata, dentry: Dentry, flags: int) -> bytes | None:
+    """Move nd.path down to dentry, with the reference it comes with.
+
+    Return the text of a symlink if that is to be walked instead, else None.
+    """
+    kind = dentry.d_flags & STEP_MASK
+    if kind in PLAIN:
+        path = nd.path
+        path.dentry.d_count -= 1  # not the last one: its child has one
+        path.dentry = dentry
+        nd.inode = dentry.d_inode
+        return None
+    return step_into_slowpath(nd, dentry, flags)
+
+
+def step_into_slowpath(nd: Nameidata, dentry: Dentry, flags: int) -> bytes | None:
+    """Step into a dentry that is covered by a mount, a symlink, a device, or absent (ENOENT)."""
+    path = Path(mntget(nd.path.mnt), dentry)
+    try:
+        traverse_mounts(path, nd)
+        kind = path.dentry.d_flags & DCACHE_ENTRY_TYPE
+        if kind == DCACHE_MISS_TYPE:
+            raise ENOENT(nd.last)
+    except BaseException:
+        path_put(path)
+        raise
+    if kind == DCACHE_SYMLINK_TYPE and not flags & WALK_NOFOLLOW:
+        if not flags & WALK_TRAILING or nd.flags & LOOKUP_FOLLOW:
+            return pick_link(nd, path)
+    move_to(nd, path)
+    return None
+
+
+def move_to(nd: Nameidata, path: Path) -> None:
+    """Make path, with its references, the place where the walk stands."""
+    old, nd.path = nd.path, path
+    nd.inode = path.dentry.d_inode
+    path_put(old)
+
+
+# --- mounts and `..` ------------------------------------------------------------------------------
+
+
+def traverse_mounts(path: Path, nd: Nameidata) -> None:
+    """Move path from a covered dentry to the root of what is mounted there, and on while that is covered."""
+    while path.dentry.d_flags & DCACHE_MOUNTED:
+        mount = __lookup_mnt(path.mnt, path.dentry)
+        if mount is None:
+            return  # covered as seen through another mount, not through this one
+        if nd.flags & LOOKUP_NO_XDEV:
+            raise EXDEV(nd.last)
+        below = Path(path.mnt, path.dentry)
+        path.mnt, path.dentry = mntget(mount.mnt), dget(mount.mnt.mnt_root)
+        path_put(below)
+
+
+def handle_dots(nd: Nameidata) -> None:
+    """Take a component that no directory stores: stay for `.` and for nothing at all, go up for `..`."""
+    nd.last_type = LAST_TYPES[nd.last]
+    if nd.last_type != LAST_DOTDOT:
+        return
+    if nd.root is None:
+        set_root(nd)
+    path = path_get(follow_dotdot(nd))
+    try:
+        traverse_mounts(path, nd)
+    except BaseException:
+        path_put(path)
+        raise
+    move_to(nd, path)
+
+
+def follow_dotdot(nd: Nameidata) -> Path:
+    """Return the place above nd.path, without references: at the root that is the root (P4)."""
+    here = nd.path
+    top = here.dentry is nd.root.dentry and here.mnt is nd.root.mnt
+    if not top and here.dentry is here.mnt.mnt_root:
+        here = choose_mountpoint(real_mount(here.mnt), nd.root)
+        top = here is None
+        if not top and nd.flags & LOOKUP_NO_XDEV:
+            raise EXDEV(b"..")
+    if top:
+        if nd.flags & LOOKUP_BENEATH:
+            raise EXDEV(b"..")
+        return Path(nd.path.mnt, nd.path.dentry)
+    parent = here.dentry.d_parent
+    if not path_connected(here.mnt, parent):
+        raise ENOENT(b"..")
+    return Path(here.mnt, parent)
+
+
+def choose_mountpoint(mount: Mount, root: Path) -> Path | None:
+    """Return the place that mount covers, below all mounts stacked there; None if root lies among them."""
+    while mnt_has_parent(mount):
+        mountpoint, mount = mount.mnt_mountpoint, mount.mnt_parent
+        if mountpoint is root.dentry and mount.mnt is root.mnt:
+            return None
+        if mountpoint is not mount.mnt.mnt_root:
+            return Path(mount.mnt, mountpoint)
+    return None
+
+
+def path_connected(mnt: Vfsmount, dentry: Dentry) -> bool:
+    """False if dentry lies outside of mnt: a directory was renamed out of a part that is bound elsewhere."""
+    return mnt.mnt_root is mnt.mnt_sb.s_root or is_subdir(dentry, mnt.mnt_root)
+
+
+# --- symbolic links -------------------------------------------------------------------------------
+
+
+def pick_link(nd: Nameidata, link: Path) -> bytes:
+    """Put a symlink on the stack, with what remains after it, and return its text.
+
+    The stack takes over the references of link. An absolute text moves the walk to the root.
+    """
+    nd.stack.append(Saved(link, nd.remaining, link.dentry.d_inode))
+    nd.depth += 1
+    nd.remaining = []
+    nd.total_link_count += 1
+    if nd.total_link_count > MAXSYMLINKS or nd.flags & LOOKUP_NO_SYMLINKS or link.mnt.mnt_flags & MNT_NOSYMFOLLOW:
+        raise ELOOP(nd.last)
+    touch_atime(link)
+    inode = link.dentry.d_inode
+    text = inode.i_link
+    if text is None:
+        if nd.flags & LOOKUP_CACHED:
+            raise EAGAIN(nd.last)
+        text = inode.i_op.get_link(link.dentry, inode)
+    if text[:1] == b"/":
+        nd_jump_root(nd)
+    return text
+
+
+def vfs_get_link(dentry: Dentry) -> bytes:
+    """Return the text of a symlink; EINVAL if dentry is something else."""
+    inode = dentry.d_inode
+    if inode.i_op.get_link is None:
+        raise EINVAL(dentry.d_name)
+    return inode.i_link if inode.i_link is not None else inode.i_op.get_link(dentry, inode)
+
+
+# --- the end of a walk ----------------------------------------------------------------------------
+
+
+def lookup_last(nd: Nameidata) -> bytes | None:
+    """Step into the last component; return a symlink's text if that is to be walked instead."""
+    if nd.trailing_slash:
+        nd.flags |= LOOKUP_FOLLOW | LOOKUP_DIRECTORY
+    return walk_component(nd, WALK_TRAILING)
+
+
+def complete_walk(nd: Nameidata) -> None:
+    """Check where the walk has ended: a walk told to stay below its start must have (openat2)."""
+    if nd.flags & LOOKUP_IS_SCOPED and not path_is_under(nd.path, nd.root):
+        raise EXDEV(nd.name.name)
+
+
+def path_lookupat(nd: Nameidata, flags: int) -> None:
+    """Walk to the end of the name: nd.path is then the place it leads to."""
+    path_init(nd, flags)
+    text = nd.name.name
+    while text is not None:
+        link_path_walk(text, nd)
+        text = lookup_last(nd)
+    complete_walk(nd)
+    if nd.flags & LOOKUP_DIRECTORY and nd.inode.i_mode & S_IFMT != S_IFDIR:
+        raise ENOTDIR(nd.last)
+
+
+def path_parentat(nd: Nameidata, flags: int) -> None:
+    """Walk to the directory of the name's last component, which is left in nd.last."""
+    path_init(nd, flags)
+    link_path_walk(nd.name.name, nd)
+    complete_walk(nd)
+
+
+def filename_lookup(dfd: int, name: Filename, flags: int) -> Path:
+    """Return the place that name leads to from dfd, with references."""
+    nd = set_nameidata(dfd, name)
+    try:
+        path_lookupat(nd, flags)
+    except BaseException:
+        terminate_walk(nd)
+        raise
+    finally:
+        restore_nameidata(nd)
+    return nd.path
+
+
+def filename_parentat(dfd: int, name: Filename, flags: int) -> Nameidata:
+    """Return a walk that has ended at the parent directory of name: path (with references), last, last_type."""
+    nd = set_nameidata(dfd, name)
+    try:
+        path_parentat(nd, flags)
+    except BaseException:
+        terminate_walk(nd)
+        raise
+    finally:
+        restore_nameidata(nd)
+    return nd
+
+
+def user_path_at(dfd: int, name: bytes, flags: int) -> Path:
+    """Return the place that a path of user space leads to from dfd, with references: path_put() them."""
+    return filename_lookup(dfd, getname(name, flags), flags)
+
+
+def kern_path(name: bytes, flags: int) -> Path:
+    """Return the place that a path of the kernel's own leads to, with references."""
+    return filename_lookup(AT_FDCWD, Filename(name), flags)
+
+
+def lookup_one_len(name: bytes, base: Dentry) -> Dentry:
+    """Return the dentry for one name below base, with a reference; no mounts, no links. base's i_rwsem is held."""
+    if not name or name in LAST_TYPES or b"/" in name:
+        raise EACCES(name)
+    inode_permission(base.d_inode, MAY_EXEC)
+    return __lookup_slow(base, name, 0)
