@@ -10,6 +10,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.mutate import WAYS, Base
 
 pytestmark = [pytest.mark.needs_loop, pytest.mark.needs_program("mke2fs", "debugfs", "e2fsck")]
 NAMES = ["ext4", "ext4-redone", "no-csum", "ext2", "inline", "journal"]
+TOP = Path(__file__).resolve().parents[1]
 IN_PROCESS = 500
 AS_COMMAND = 10
 FIRST_AS_COMMAND = 100_000  # other mutants than those in process
@@ -46,7 +48,9 @@ def command(image, *options):
     """Run `python -m vfslab check`; return what ended."""
     words = [sys.executable, "-m", "vfslab", "check", *options, os.fspath(image)]
     env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run(words, capture_output=True, text=True, timeout=fuzz.SECONDS, preexec_fn=limits, env=env)
+    return subprocess.run(
+        words, capture_output=True, text=True, timeout=fuzz.SECONDS, preexec_fn=limits, env=env, cwd=TOP
+    )
 
 
 @pytest.mark.timeout(600)

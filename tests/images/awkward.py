@@ -395,6 +395,8 @@ AWKWARD = [
     # where Linux cannot judge
     Spec("blocks-64k", "64M", ("-t", "ext4", "-b", "65536"), ("bundle_names", "bundle_dirs", "sizes"), filled="mke2fs", truth="tree",
          why="blocks of 64 KiB: rec_len has its own coding there"),
+    Spec("blocks-16k", "32M", ("-t", "ext4", "-b", "16384"), ("bundle_names", "bundle_dirs", "sizes"), filled="mke2fs", truth="tree",
+         why="blocks larger than the page of this machine"),
     Spec("casefold", "8M", ("-t", "ext4", "-O", "casefold", "-E", "encoding=utf8"), ("folded",), filled="mke2fs", finish="casefold_flag",
          truth="tree", clean=False, why="exact names are found"),
     Spec("encrypted", "16M", ("-t", "ext4", "-b", "4096", "-O", "encrypt"), ("encrypted",), why="ENOKEY, never ciphertext"),
