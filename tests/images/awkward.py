@@ -171,7 +171,8 @@ def inline(root):
     for number in (0, 3, 5):
         os.unlink(f"{root}/inline/holed/n{number}")
     os.truncate(f"{root}/inline/f59", 30)
-    os.truncate(f"{root}/inline/f30", 100) if os.path.exists(f"{root}/inline/f30") else put(f"{root}/inline/f30", 30)
+    put(f"{root}/inline/longer", 30)
+    os.truncate(f"{root}/inline/longer", 100)
 
 
 def fill_inodes(root):
@@ -203,6 +204,20 @@ def tight_block(root):
         while left >= 12:
             put(f"{root}/tight-{label}/z{left // 12}")
             left -= 12
+
+
+def tight_indeed(image):
+    """Make sure that in one of the directories an entry of 12 bytes is the last of its block."""
+    data, bs = image.read_bytes(), 1024
+    for name in ("tight-tail", "tight-bare"):
+        start, last, offset = int(e2fs.ask(image, f"bmap {name} 0").split()[0]) * bs, None, 0
+        while offset < bs:
+            inode, length = struct.unpack_from("<IH", data, start + offset)
+            last = length if inode else last  # the tail with the checksum has inode 0
+            offset += length
+        if last == 12:
+            return
+    raise e2fs.ToolError("no directory ends in an entry of 12 bytes")
 
 
 def longest_extent(root):
@@ -364,8 +379,8 @@ AWKWARD = [
     # numbers at their ends
     Spec("last-inode", "8M", ("-t", "ext4", "-N", "256"), ("fill_inodes",), why="the last inode is in use"),
     Spec("last-inode-ext2", "4M", ("-t", "ext2", "-N", "128"), ("fill_inodes",), why="the last inode is in use"),
-    Spec("tight-block", "8M", ("-t", "ext4", "-O", "^dir_index"), ("tight_block",), why="a last entry of 12 bytes"),
-    Spec("tight-block-ext2", "8M", ("-t", "ext2", "-O", "^dir_index"), ("tight_block",), why="a last entry of 12 bytes, no tail"),
+    Spec("tight-block", "8M", ("-t", "ext4", "-O", "^dir_index"), ("tight_block",), finish="tight_indeed", why="a last entry of 12 bytes"),
+    Spec("tight-block-ext2", "8M", ("-t", "ext2", "-O", "^dir_index"), ("tight_block",), finish="tight_indeed", why="a last entry of 12 bytes, no tail"),
     Spec("extent-32768", "96M", ("-t", "ext4", "-b", "1024", "-G", "64", "-O", "^has_journal,^resize_inode,sparse_super2", "-E", "num_backup_sb=0"),
          ("longest_extent",), filled="mke2fs", finish="beside_longest", why="32768 blocks are initialised"),
     Spec("giant", "16M", ("-t", "ext4", "-b", "4096"), ("sparse_giant",), why="sizes over 2^32"),
