@@ -41,10 +41,15 @@ class Disk:
         inode = kzalloc(Inode, i_sb=sb, i_size=len(content))
         self.bdev.bd_mapping = inode.i_data
         inode.i_data.a_ops = AddressSpaceOperations(
-            read_folio=lambda file, folio: block_read_full_folio(folio, self.bdev),
+            read_folio=lambda file, folio: block_read_full_folio(folio, self.get_block),
+            readahead=lambda rac: mpage_readahead(rac, self.get_block),
             release_folio=try_to_free_buffers,
             invalidate_folio=block_invalidate_folio,
         )
+
+    def get_block(self, inode, iblock, bh, create):
+        bh.b_bdev, bh.b_blocknr = self.bdev, iblock
+        bh.b_state |= BH_MAPPED
 
     def submit_bio(self, bio):
         at = bio.bi_sector << 9

@@ -11,7 +11,7 @@ and live until it is reclaimed; so do the marks that a filesystem makes on them 
 The usual four calls:  bh = sb_bread(sb, block);  look at bh.b_data;  mark_buffer_dirty(bh);  brelse(bh)
 
 Linux: fs/buffer.c, include/linux/buffer_head.h.   Chapter 8.
-Left out: buffer heads on files, block_write_begin, the per-CPU LRU of buffers, background writeback.
+Left out: buffer heads on data folios, block_write_begin, the per-CPU LRU of buffers, background writeback.
 Beyond Linux: an overlay (bdev_overlay) holds the blocks that a journal's replay would write to a
 device that must not be written. They are pinned and win over the device for every reader.
 
@@ -24,8 +24,11 @@ Always true
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vfslab.block.bio import bio_add_mem, bio_alloc, bio_put, guard_bio_eod
 from vfslab.block.blk_core import submit_bio_wait
+from vfslab.fs.mpage import mpage_read_folio
 from vfslab.include.blk_types import REQ_META, REQ_OP_READ, REQ_OP_WRITE, REQ_RAHEAD, BlockDevice
 from vfslab.include.buffer_head import BH_DIRTY, BH_LOCK, BH_MAPPED, BH_UPTODATE, BufferHead
 from vfslab.include.fs import SuperBlock
@@ -197,24 +200,16 @@ def read_bdev_folio(bdev: BlockDevice, folio: Folio, opf: int) -> bool:
     return True
 
 
-def block_read_full_folio(folio: Folio, bdev: BlockDevice) -> None:
-    """Make a locked folio of the device's page cache up to date around the buffers that are so already.
-
-    Linux takes a get_block function; here only block devices have buffers, and their blocks lie one to one.
-    """
-    if not any(bh.b_state & (BH_UPTODATE | BH_DIRTY) for bh in folio.private or ()):
-        if not read_bdev_folio(bdev, folio, REQ_OP_READ):
-            raise EIO(bdev.bd_device)
-        return
-    kept = [(bh, bytes(bh.b_data)) for bh in folio.private if bh.b_state & (BH_UPTODATE | BH_DIRTY)]
-    known = [(bh, bh.b_state) for bh in folio.private]
-    success = read_bdev_folio(bdev, folio, REQ_OP_READ)
+def block_read_full_folio(folio: Folio, get_block: Callable) -> None:
+    """Make a locked folio up to date around those of its buffers that are so already. For a_ops.read_folio."""
+    buffers = folio.private or ()
+    kept = [(bh, bytes(bh.b_data)) for bh in buffers if bh.b_state & (BH_UPTODATE | BH_DIRTY)]
+    mpage_read_folio(folio, get_block)
     for bh, content in kept:
         bh.b_data[:] = content
-    if not success:
-        for bh, state in known:
-            bh.b_state = state
-        raise EIO(bdev.bd_device)
+    if folio.flags & PG_UPTODATE:
+        for bh in buffers:
+            bh.b_state |= BH_UPTODATE
 
 
 # --- references --------------------------------------------------------------------------------------

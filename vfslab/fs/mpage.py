@@ -23,10 +23,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from vfslab.block.bio import bio_add_mem, bio_alloc, bio_put
+from vfslab.block.bio import bio_add_mem, bio_alloc, bio_put, guard_bio_eod
 from vfslab.block.blk_core import blk_finish_plug, blk_start_plug, submit_bio
 from vfslab.block.blk_mq import blk_mq_flush_plug_list, blk_mq_poll
 from vfslab.include.blk_types import REQ_OP_READ, REQ_RAHEAD, Bio, BlockDevice
+from vfslab.include.blkdev import BlkPlug
 from vfslab.include.buffer_head import BH_MAPPED, BH_UNWRITTEN, BufferHead
 from vfslab.include.fs import Inode
 from vfslab.include.mm_types import PAGE_SHIFT, PG_LOCKED, PG_UPTODATE, Folio, ReadaheadControl
@@ -96,6 +97,7 @@ def do_mpage_read(inode: Inode, folios: list[Folio], get_block: Callable, opf: i
         bio_add_mem(bio, last.view)
     else:
         add_folios(bio, folios, pos, stop)
+        guard_bio_eod(bio)  # the last block may be longer than what is left of the device
     bio.bi_end_io = mpage_read_end_io
     bio.bi_private = folios
     submit_bio(bio)
@@ -185,7 +187,8 @@ def mpage_read_runs(
     started is finished, the folios from there on stay unread, and the error is raised.
     """
     ctl = MpageReadCtl(inode, folios)
-    plug = blk_start_plug()
+    plug = BlkPlug()
+    blk_start_plug(plug)
     at, error = 0, None
     while pos < stop:
         while pos >= (folios[at].index + folios[at].nr_pages) << PAGE_SHIFT:
@@ -222,6 +225,8 @@ def read_run(ctl: MpageReadCtl, opf: int, map_bh: BufferHead, at: int, pos: int,
         add_folios(bio, ctl.folios[at:], pos, stop)
     if map_bh.b_bdev.bd_overlay:
         ctl.patches.append((pos, stop, map_bh.b_bdev, bio.bi_sector << 9))
+    if stop > ctl.inode.i_size:
+        guard_bio_eod(bio)
     ctl.pending += 1
     bio.bi_private = ctl, pos, stop
     bio.bi_end_io = mpage_run_end_io

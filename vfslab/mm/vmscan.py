@@ -40,6 +40,7 @@ from vfslab.kernel.slab import kfree, kzalloc
 
 DEF_PRIORITY = 12
 SWAP_CLUSTER_MAX = 32  # pages: how much is freed at a time, so that not each allocation has to ask
+SHRINK_BATCH = 128  # objects
 BUSY = PG_LOCKED | PG_DIRTY | PG_WRITEBACK
 
 
@@ -88,7 +89,7 @@ def try_to_free_pages(node: Lruvec, nr_pages: int, keep: int = 0) -> bool:
         drain_free_folios(node, keep)
         for priority in range(DEF_PRIORITY, -1, -1):
             shrink_node(node, priority, nr_pages, keep)
-            if node.free_folios.get(keep) or pages_over(node, nr_pages) <= 0:
+            if pages_over(node, nr_pages) <= 0 or (node.free_folios.get(keep) and pages_over(node, 0) <= 0):
                 node.barren = 0
                 return True
         # Everything is in use. Do not look again for each object of a long walk.
@@ -109,8 +110,9 @@ def drain_free_folios(node: Lruvec, keep: int) -> None:
 def shrink_node(node: Lruvec, priority: int, nr_pages: int, keep: int = 0) -> int:
     """Reclaim once, as hard as priority says, to make room for nr_pages; return how many pages and objects went."""
     need = max(pages_over(node, nr_pages), nr_pages, SWAP_CLUSTER_MAX)
+    lru_pages, before = node.nr_inactive + node.nr_active, node.pgscan
     freed = shrink_lruvec(node, priority, need, keep)
-    return freed + shrink_slab(node, priority)
+    return freed + shrink_slab(node, priority, node.pgscan - before, lru_pages)
 
 
 def shrink_lruvec(node: Lruvec, priority: int, need: int, keep: int) -> int:
@@ -137,11 +139,11 @@ def shrink_active_list(node: Lruvec, need: int) -> None:
 def shrink_inactive_list(node: Lruvec, budget: int, need: int, keep: int) -> int:
     """Look at up to `budget` pages, oldest first, and take up to `need`; return how many were taken.
 
-    Memory of folios of `keep` pages goes to free_folios. This loop runs for every page that a
+    Memory of folios of `keep` pages goes to free_folios, but not what is over the limit. This loop runs for every page that a
     random reader misses, so taking a folio out of its file is written out here.
     """
     inactive, taken = node.inactive, 0
-    kept = node.free_folios.setdefault(keep, [])
+    kept, surplus = node.free_folios.setdefault(keep, []), pages_over(node, 0)
     while taken < need and budget > 0 and inactive:
         folio, _ = inactive.popitem(last=False)
         nr = folio.nr_pages
@@ -159,10 +161,11 @@ def shrink_inactive_list(node: Lruvec, budget: int, need: int, keep: int) -> int
         else:
             for page in range(index, index + nr):
                 del pages[page]
-        if nr == keep:
+        if nr == keep and surplus <= 0:
             kept.append(folio.view)
         else:
             node.nr_pages -= nr
+            surplus -= nr
         taken += nr
         kfree(folio)
     node.pgsteal += taken
@@ -178,15 +181,16 @@ def folio_release(folio: Folio) -> bool:
     return release is not None and release(folio)
 
 
-def shrink_slab(node: Lruvec, priority: int) -> int:
+def shrink_slab(node: Lruvec, priority: int, scanned: int, lru_pages: int) -> int:
     """Ask each cache of objects for its share; return how many objects went.
 
-    The share is that of the folios, times four, by two seeks that it takes to get an object back.
+    That is the share of the folios that was just looked at, at most a batch; or more as the priority says.
     """
     freed = 0
     for shrinker in list(node.shrinkers):
         count = shrinker.count_objects(shrinker)
-        share = min(count, (count >> priority) * 2)
+        share = min(count * scanned // (lru_pages + 1), SHRINK_BATCH)
+        share = min(count, max(share, (count >> priority) * 2))
         if share:
             freed += shrinker.scan_objects(shrinker, share)
     return freed
