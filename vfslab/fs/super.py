@@ -37,6 +37,7 @@ from vfslab.kernel.locking import down_write
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kfree, kzalloc
 from vfslab.lib.kstruct import KernelBug
+from vfslab.mm.vmscan import register_shrinker, unregister_shrinker
 
 # --- birth ----------------------------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ def alloc_super(fc: FsContext) -> SuperBlock:
     sb = kzalloc(SuperBlock, s_type=fc.fs_type, s_flags=fc.sb_flags, s_fs_info=fc.s_fs_info)
     sb.s_dentry_hashtable = kernel.dentry_hashtable
     sb.s_shrink = kzalloc(Shrinker, count_objects=super_cache_count, scan_objects=super_cache_scan, private_data=sb)
-    kernel.node.shrinkers.append(sb.s_shrink)
+    register_shrinker(sb.s_shrink)
     kernel.super_blocks.append(sb)
     fc.fs_type.fs_supers.append(sb)
     return sb
@@ -162,10 +163,9 @@ def deactivate_super(sb: SuperBlock) -> None:
         return
     with down_write(sb.s_umount):
         sb.s_type.kill_sb(sb)
-    kernel = cpu.kernel
-    kernel.node.shrinkers.remove(sb.s_shrink)
+    unregister_shrinker(sb.s_shrink)
     kfree(sb.s_shrink)
-    kernel.super_blocks.remove(sb)
+    cpu.kernel.super_blocks.remove(sb)
     sb.s_type.fs_supers.remove(sb)
     kfree(sb)
 
