@@ -49,8 +49,10 @@ def bdev_remove(bdev: BlockDevice) -> None:
 
 def bdev_free(bdev: BlockDevice) -> None:
     """Give back a removed block device that nobody has open."""
-    kfree(container_of(bdev, BdevInode, "bdev"))
-    kfree(bdev)
+    whole = container_of(bdev, BdevInode, "bdev")
+    for part in (whole.vfs_inode, bdev, whole):
+        if part is not None:
+            kfree(part)
 
 
 def announce(device: BlockDevice | Device, added: bool) -> None:

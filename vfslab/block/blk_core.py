@@ -9,7 +9,8 @@ end of that device and shifted by where the partition starts, so that below only
 
 A plug holds requests back while a task sends several bios, so that neighbours can join:
 
-    plug = blk_start_plug()
+    plug = BlkPlug()
+    blk_start_plug(plug)
     ...                          submit_bio() as often as wanted
     blk_finish_plug(plug)        now they go to the driver
 
@@ -24,7 +25,7 @@ Always true
 
 from __future__ import annotations
 
-from vfslab.block.bio import bio_endio, bio_io_error, blk_status_to_error
+from vfslab.block.bio import bio_alloc, bio_endio, bio_io_error, bio_put, blk_status_to_error, guard_bio_eod
 from vfslab.block.blk_flush import blk_insert_flush
 from vfslab.block.blk_mq import blk_mq_flush_plug_list, blk_mq_poll, blk_mq_submit_bio
 from vfslab.include.blk_types import (
@@ -33,15 +34,17 @@ from vfslab.include.blk_types import (
     REQ_FUA,
     REQ_OP_FLUSH,
     REQ_OP_MASK,
+    REQ_OP_READ,
+    REQ_OP_WRITE,
     REQ_PREFLUSH,
     REQ_SYNC,
     SECTOR_SHIFT,
     Bio,
+    BlockDevice,
 )
 from vfslab.include.blkdev import BLK_FEAT_WRITE_CACHE, QUEUE_FLAG_DYING, BlkPlug
 from vfslab.kernel.printk import KERN_WARNING, printk
 from vfslab.kernel.sched import cpu
-from vfslab.kernel.slab import kfree, kzalloc
 from vfslab.kernel.trace import tracepoint
 from vfslab.lib.kstruct import KernelBug
 
@@ -63,7 +66,8 @@ def submit_bio_noacct(bio: Bio) -> None:
         return bio_io_error(bio)
     if not bio.bi_flags & BIO_REMAPPED:
         if bio.bi_sector + (bio.bi_size >> SECTOR_SHIFT) > bdev.bd_nr_sectors or bio.bi_sector < 0:
-            return bio_check_eod(bio)
+            if not bio_check_eod(bio):
+                return None
         if bdev.bd_partno:
             blk_partition_remap(bio)
     if bio.bi_opf & 1 and bdev.bd_read_only and bio.bi_size:
@@ -80,12 +84,20 @@ def submit_bio_noacct(bio: Bio) -> None:
         blk_mq_submit_bio(bio)
 
 
-def bio_check_eod(bio: Bio) -> None:
-    """End a bio that reaches beyond its device."""
+def bio_check_eod(bio: Bio) -> bool:
+    """End a bio that lies beyond its device, and return False; True if it may go on.
+
+    A read that begins on the device is cut to what there is, and the rest of its memory zeroed: the last
+    folio of a device is seldom full. (In Linux the page cache does so, with guard_bio_eod, before it submits.)
+    """
     bdev = bio.bi_bdev
+    if bio.bi_opf & REQ_OP_MASK == REQ_OP_READ and 0 <= bio.bi_sector < bdev.bd_nr_sectors:
+        guard_bio_eod(bio)
+        return True
     what = f"sector={bio.bi_sector}, nr_sectors={bio.bi_size >> SECTOR_SHIFT} limit={bdev.bd_nr_sectors}"
     printk(KERN_WARNING, f"{bdev.bd_device.decode()}: attempt to access beyond end of device: {what}")
     bio_io_error(bio)
+    return False
 
 
 def bio_check_ro(bio: Bio) -> None:
@@ -140,12 +152,10 @@ def blk_wait_io(bio: Bio, done: list) -> None:
             raise KernelBug(f"{bio!r} was lost by {bio.bi_bdev.bd_device.decode()}")
 
 
-def blk_start_plug() -> BlkPlug:
-    """Begin to hold back the current task's requests; inside another plug nothing changes."""
-    plug = kzalloc(BlkPlug)
+def blk_start_plug(plug: BlkPlug) -> None:
+    """Begin to hold back the current task's requests in plug; inside another plug nothing changes."""
     if cpu.current.plug is None:
         cpu.current.plug = plug
-    return plug
 
 
 def blk_finish_plug(plug: BlkPlug) -> None:
@@ -153,4 +163,12 @@ def blk_finish_plug(plug: BlkPlug) -> None:
     if cpu.current.plug is plug:
         cpu.current.plug = None
         blk_mq_flush_plug_list(plug)
-    kfree(plug)
+
+
+def blkdev_issue_flush(bdev: BlockDevice) -> None:
+    """Wait until everything that was written to bdev so far is durable.   Linux: block/blk-flush.c."""
+    bio = bio_alloc(bdev, REQ_OP_WRITE | REQ_PREFLUSH)
+    try:
+        submit_bio_wait(bio)
+    finally:
+        bio_put(bio)

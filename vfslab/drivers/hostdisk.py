@@ -61,7 +61,7 @@ from vfslab.include.blkdev import (
 from vfslab.include.kernel import Kernel
 from vfslab.kernel.printk import KERN_ERR, KERN_NOTICE, printk
 from vfslab.kernel.sched import cpu
-from vfslab.kernel.slab import kzalloc
+from vfslab.kernel.slab import kfree, kzalloc
 from vfslab.lib.kstruct import KObject, Ptr, kstruct
 
 PART_MINORS = 16  # numbers for the disk and fifteen partitions, as virtio_blk has them
@@ -123,8 +123,10 @@ def attach(kernel: Kernel, name: bytes | str, source: Any, read_only: bool = Fal
 def detach(kernel: Kernel, disk: Gendisk) -> None:
     """Pull the disk out, even while it is in use: what still uses it gets EIO from now on."""
     with running(kernel):
+        host = disk.private_data
         del_gendisk(disk)
-        close_source(disk.private_data)
+        if type(host) is HostDisk:  # any disk can be pulled out; only ours has a source
+            close_source(host)
         put_disk(disk)
 
 
@@ -233,8 +235,13 @@ def hostdisk_queue_rq(hctx: BlkMqHwCtx, rq: Request) -> int:
     return BLK_STS_OK
 
 
+def hostdisk_free_disk(disk: Gendisk) -> None:
+    """The last opener has left a disk that was pulled out."""
+    kfree(disk.private_data)
+
+
 hostdisk_mq_ops = BlkMqOps(queue_rq=hostdisk_queue_rq)
-hostdisk_fops = BlockDeviceOperations()
+hostdisk_fops = BlockDeviceOperations(free_disk=hostdisk_free_disk)
 
 
 def read_rest(host: HostDisk, segments: list[memoryview], offset: int, done: int) -> None:
