@@ -48,6 +48,7 @@ from vfslab.include.fs import (
     MAY_OPEN,
     MAY_WRITE,
     S_APPEND,
+    S_DEAD,
     File,
 )
 from vfslab.include.mount import MNT_NODEV, MNT_NOEXEC
@@ -84,6 +85,7 @@ from vfslab.kernel.errno import (
     EEXIST,
     EISDIR,
     ELOOP,
+    ENOENT,
     ENOTDIR,
     EOPNOTSUPP,
     EPERM,
@@ -185,6 +187,8 @@ def lookup_open(nd: Nameidata, file: File, op: OpenFlags, got_write: bool) -> De
     """Look nd.last up, and make a regular file of that name if there is nothing (O2)."""
     parent = nd.path.dentry
     dir = parent.d_inode
+    if dir.i_flags & S_DEAD:
+        raise ENOENT(nd.last)
     dentry = __lookup_slow(parent, nd.last, nd.flags)
     if dentry.d_inode is not None:
         return dentry

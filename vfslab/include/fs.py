@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from vfslab.include.spinlock import RwSemaphore, Spinlock
+from vfslab.include.spinlock import Mutex, RwSemaphore, Spinlock
 from vfslab.lib.kstruct import Embedded, KObject, Ptr, Ref, embedded, kstruct, late
 
 _table = dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -160,6 +160,7 @@ class SuperBlock(KObject):
     s_dentry_hashtable: Ptr[dict] = None  # the kernel's one table, a step closer (see fs/dcache.py)
     s_shrink: Ptr[Shrinker] = None
     s_umount: Embedded[RwSemaphore] = embedded(RwSemaphore, name="s_umount")
+    s_vfs_rename_mutex: Embedded[Mutex] = embedded(Mutex, name="s_vfs_rename_mutex")
     s_stack_depth: int = 0
 
 
