@@ -30,7 +30,13 @@ from vfslab.block.bio import bio_add_mem, bio_alloc, bio_put
 from vfslab.block.blk_core import blkdev_issue_flush, submit_bio_wait
 from vfslab.block.genhd import put_disk, set_disk_ro
 from vfslab.block.partitions.core import bdev_disk_changed
-from vfslab.fs.buffer import block_invalidate_folio, block_read_full_folio, try_to_free_buffers
+from vfslab.fs.buffer import (
+    bdev_drop_overlay,
+    block_invalidate_folio,
+    block_read_full_folio,
+    sync_dirty_buffers,
+    try_to_free_buffers,
+)
 from vfslab.fs.file_table import fput
 from vfslab.fs.mpage import mpage_readahead
 from vfslab.include.blk_types import REQ_OP_WRITE, SECTOR_SHIFT, BdevInode, BlockDevice
@@ -58,7 +64,8 @@ from vfslab.include.uapi import fs as uapi
 from vfslab.include.uapi.fcntl import AT_FDCWD, O_EXCL, SEEK_CUR, SEEK_END, SEEK_SET
 from vfslab.include.uapi.stat import S_IFBLK, S_ISBLK
 from vfslab.include.uio import IovIter, Kiocb
-from vfslab.kernel.errno import EACCES, EBUSY, EINVAL, EIO, ENOSPC, ENOTBLK, ENOTTY, ENXIO, EPERM
+from vfslab.kernel.errno import EACCES, EBUSY, EINVAL, EIO, ENOSPC, ENOTBLK, ENOTTY, ENXIO, EPERM, KernelError
+from vfslab.kernel.printk import KERN_ERR, printk
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kfree, kzalloc
 from vfslab.lib.kstruct import container_of
@@ -190,17 +197,27 @@ def bdev_release(bdev: BlockDevice, holder: Any) -> None:
     if bdev_is_partition(bdev):
         bdev.bd_openers -= 1
         if not bdev.bd_openers:
-            truncate_inode_pages(bdev.bd_mapping, 0)
+            bdev_flush_mapping(bdev)
             disk.open_partitions -= 1
             if bdev.bd_dead:
                 bdev_free(bdev)
     whole.bd_openers -= 1
     if not whole.bd_openers:
-        truncate_inode_pages(BD_INODE(whole).i_data, 0)
+        bdev_flush_mapping(whole)
     if disk.fops is not None and disk.fops.release is not None:
         disk.fops.release(disk)
     if disk.state & GD_DEAD and not whole.bd_openers:
         put_disk(disk)
+
+
+def bdev_flush_mapping(bdev: BlockDevice) -> None:
+    """Nobody has bdev open any more: write what is dirty, and forget everything (V3)."""
+    try:
+        sync_dirty_buffers(bdev)
+    except KernelError as error:
+        printk(KERN_ERR, f"{bdev.bd_device.decode()}: lost data at the last close: {error}")
+    bdev_drop_overlay(bdev)
+    truncate_inode_pages(bdev.bd_mapping, 0)
 
 
 def bd_may_claim(bdev: BlockDevice, holder: Any) -> bool:
@@ -252,6 +269,7 @@ def set_blocksize(bdev: BlockDevice, size: int) -> None:
         raise EINVAL(bdev.bd_device, f"block size {size}")
     if bdev.bd_block_size != size:
         inode = BD_INODE(bdev)
+        sync_dirty_buffers(bdev)
         truncate_inode_pages(inode.i_data, 0)
         bdev.bd_block_size = size
         inode.i_blkbits = size.bit_length() - 1
@@ -353,7 +371,8 @@ def blkdev_llseek(file: File, offset: int, whence: int) -> int:
 
 
 def blkdev_fsync(file: File, start: int, end: int, datasync: bool) -> None:
-    """Have the device empty its cache; what was written has left ours already."""
+    """Write the dirty buffers of a filesystem on the device, and have the device empty its cache."""
+    sync_dirty_buffers(file_bdev(file))
     blkdev_issue_flush(file_bdev(file))
 
 
@@ -391,6 +410,7 @@ def blkdev_change(file: File, bdev: BlockDevice, cmd: int, arg: Any) -> Any:
     elif cmd == uapi.BLKROSET:
         set_ro(bdev, bool(arg))
     elif cmd == uapi.BLKFLSBUF:
+        sync_dirty_buffers(bdev)
         truncate_inode_pages(bdev.bd_mapping, 0)
     elif cmd == uapi.BLKBSZSET:
         set_blocksize(bdev, arg)
