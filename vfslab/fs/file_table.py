@@ -20,6 +20,7 @@ Always true
 from __future__ import annotations
 
 from vfslab.fs.dcache import dput
+from vfslab.fs.mount import mnt_drop_write, mnt_want_write, mntput
 from vfslab.include.fs import (
     FMODE_CAN_ODIRECT,
     FMODE_LSEEK,
@@ -30,17 +31,14 @@ from vfslab.include.fs import (
     FMODE_PWRITE,
     FMODE_READ,
     FMODE_WRITE,
-    SB_RDONLY,
     File,
     FileOperations,
 )
-from vfslab.include.mount import MNT_READONLY, Mount
 from vfslab.include.sched import Cred, Path
 from vfslab.include.uapi.fcntl import O_CREAT, O_DIRECT, O_EXCL, O_NOATIME, O_NOCTTY, O_PATH, O_TRUNC
-from vfslab.include.uapi.stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
-from vfslab.kernel.errno import EINVAL, ELOOP, ENXIO, EROFS, ETXTBSY
+from vfslab.include.uapi.stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from vfslab.kernel.errno import EINVAL, ELOOP, ENXIO, ETXTBSY
 from vfslab.kernel.slab import kfree, kzalloc
-from vfslab.lib.kstruct import container_of
 
 empty_fops = FileOperations()
 OPEN_FMODE = (FMODE_READ, FMODE_WRITE, FMODE_READ | FMODE_WRITE, 0)
@@ -105,14 +103,12 @@ def no_file_operations(inode: object) -> FileOperations:
 
 def file_get_write_access(file: File) -> None:
     """Count file as a writer; EROFS where nothing may be written, ETXTBSY where writers are shut out."""
-    inode, mnt = file.f_inode, file.f_path.mnt
-    kind = inode.i_mode & S_IFMT
-    if kind not in (S_IFREG, S_IFDIR):
+    inode = file.f_inode
+    if inode.i_mode & S_IFMT not in (S_IFREG, S_IFDIR):
         return  # a device or pipe on a read-only filesystem can be written
-    if mnt.mnt_flags & MNT_READONLY or inode.i_sb.s_flags & SB_RDONLY:
-        raise EROFS(file.f_path.dentry.d_name)
     if inode.i_writecount < 0:
         raise ETXTBSY(file.f_path.dentry.d_name)
+    mnt_want_write(file.f_path.mnt)
     inode.i_writecount += 1
     file.f_mode |= FMODE_WRITE
 
@@ -125,25 +121,15 @@ def forget_open(file: File) -> None:
     path, file.f_path = file.f_path, None
     file.f_mode = 0
     file.f_inode = file.f_mapping = file.f_op = None
-    put_path(path)
+    dput(path.dentry)
+    mntput(path.mnt)
 
 
 def put_file_access(file: File) -> None:
     """Take file out of the writers of its inode, if it is one."""
     if file.f_mode & FMODE_WRITE and file.f_inode.i_mode & S_IFMT in (S_IFREG, S_IFDIR):
         file.f_inode.i_writecount -= 1
-
-
-def put_path(path: Path) -> None:
-    """Give back both references of a path; the same as path_put(), which lies above this file."""
-    dput(path.dentry)
-    mount = container_of(path.mnt, Mount, "mnt")
-    if mount.mnt_count > 1:
-        mount.mnt_count -= 1
-        return
-    from vfslab.fs.namespace import mntput  # the end of a mount is a matter of namespaces
-
-    mntput(path.mnt)
+        mnt_drop_write(file.f_path.mnt)
 
 
 def get_file(file: File) -> File:
@@ -169,5 +155,6 @@ def __fput(file: File) -> None:
             put_file_access(file)
     path = file.f_path
     if path is not None:
-        put_path(path)
+        dput(path.dentry)
+        mntput(path.mnt)
     kfree(file)

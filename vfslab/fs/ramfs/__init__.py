@@ -1,0 +1,1 @@
+"""ramfs: a filesystem made of the VFS's caches alone."""

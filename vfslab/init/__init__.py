@@ -1,0 +1,1 @@
+"""Puts a guest together: the only folder that names concrete filesystems and drivers."""
