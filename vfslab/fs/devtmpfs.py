@@ -17,7 +17,7 @@ Always true
 from __future__ import annotations
 
 from vfslab.fs.attr import file_modified
-from vfslab.fs.dcache import d_alloc, d_delete, d_is_negative, d_lookup, d_make_root, dput
+from vfslab.fs.dcache import d_add, d_alloc, d_delete, d_is_negative, d_lookup, d_make_root, dput
 from vfslab.fs.inode import (
     generic_delete_inode,
     get_next_ino,
@@ -89,7 +89,10 @@ def devtmpfs_create_node(sb: SuperBlock, name: bytes, mode: int, dev: int) -> No
     """Make a node in the root of devtmpfs, unless a program has put something there under that name."""
     parent = sb.s_root
     with down_write(parent.d_inode.i_rwsem):
-        dentry = d_lookup(parent, name) or d_alloc(parent, name)
+        dentry = d_lookup(parent, name)
+        if dentry is None:
+            dentry = d_alloc(parent, name)
+            d_add(dentry, None)
         if d_is_negative(dentry):
             inode = devtmpfs_get_inode(sb, None, mode, dev)
             inode.i_private = KERNEL_NODE
