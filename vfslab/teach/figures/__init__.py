@@ -55,22 +55,22 @@ def draw(name: str, image: str | None = None) -> Graph:
 
 
 @contextmanager
-def stage(image: str | None = None) -> Iterator[tuple[Any, Any]]:
-    """Boot a kernel with the image as /dev/vda, mounted read-only on /mnt; give (kernel handle, root process)."""
+def stage(image: str | None = None) -> Iterator[tuple[Any, Any, str]]:
+    """Boot a kernel with the image mounted read-only on /mnt; give (kernel handle, root process, device path)."""
     import vfslab
 
     if image is not None:
         from vfslab.tools.image import mounted
 
         with mounted(image) as opened:
-            yield opened.kernel, opened.process
+            yield opened.kernel, opened.process, opened.device
         return
     with vfslab.boot() as kernel:
         kernel.attach("vda", vfslab.deck_image(), read_only=True)
         process = kernel.process()
         process.mkdir(MOUNTPOINT)
         process.mount(DEVICE, MOUNTPOINT, "ext4", "ro")
-        yield kernel, process
+        yield kernel, process, DEVICE
 
 
 def some_files(process: Any, count: int, below: str = MOUNTPOINT) -> list[str]:

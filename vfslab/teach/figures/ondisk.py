@@ -17,7 +17,7 @@ from vfslab.fs.ext4.format import (
     ext4_inode,
 )
 from vfslab.include.uapi.stat import S_IFMT, S_ISDIR, S_ISLNK, S_ISREG
-from vfslab.teach.figures import DEVICE, stage
+from vfslab.teach.figures import stage
 from vfslab.tools.raw import RawExt4
 from vfslab.user.text import filemode, printable
 from vfslab.viz.layouts import layout_box
@@ -42,11 +42,7 @@ MOST_BOXES = 24
 
 def opened(image: str | None) -> Iterator[tuple[Any, RawExt4]]:
     """Yield one (kernel handle, raw device) and close both afterwards."""
-    with stage(image) as (kernel, process):
-        device = DEVICE
-        for mount in process.mounts() if hasattr(process, "mounts") else ():
-            if mount.target == "/mnt":
-                device = mount.source
+    with stage(image) as (kernel, process, device):
         raw = RawExt4(process, device)
         try:
             yield kernel, raw

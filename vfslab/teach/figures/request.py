@@ -25,7 +25,7 @@ ORDER = ("vfs", "mm", "ext4", "map", "block", "driver")
 
 def way_of_a_read(image: str | None = None, path: str | None = None) -> Graph:
     """Trace the first read() of a file (cold page cache) and lay it out in lanes."""
-    with stage(image) as (kernel, process):
+    with stage(image) as (kernel, process, _device):
         path = path or some_files(process, 1)[0]
         fd = process.open(path, process.O_RDONLY)
         with function_graph(kernel.kernel) as trace:

@@ -33,7 +33,7 @@ ABSTRACTIONS = {
 
 def open_files(image: str | None = None) -> Graph:
     """Two processes open two files, one of them twice: three open files, two dentries, two inodes, and the disk."""
-    with stage(image) as (kernel, first):
+    with stage(image) as (kernel, first, device):
         paths = some_files(first, 2)
         one, other = paths[0], paths[-1]
         second = kernel.process()
@@ -43,7 +43,7 @@ def open_files(image: str | None = None) -> Graph:
         inodes = [
             task.files.fdt[fd].f_inode for (_, fd), task in zip(held, (tasks[0], tasks[0], tasks[1]), strict=True)
         ]
-        add_disk(graph, first, inodes)
+        add_disk(graph, RawExt4(first, device), inodes)
         for process, fd in held:
             process.close(fd)
     graph.clusters.update(disk="on the disk")
@@ -54,9 +54,8 @@ def open_files(image: str | None = None) -> Graph:
     return graph
 
 
-def add_disk(graph: Graph, process: Any, inodes: list) -> None:
+def add_disk(graph: Graph, raw: RawExt4, inodes: list) -> None:
     """Add the on-disk inodes that the given inodes were read from."""
-    raw = RawExt4(process, device_of(inodes[0]))
     try:
         for inode in dict.fromkeys(inodes):
             key = f"disk{inode.i_ino}"
@@ -75,14 +74,9 @@ def add_disk(graph: Graph, process: Any, inodes: list) -> None:
         raw.close()
 
 
-def device_of(inode: Any) -> str:
-    """Return the path of the device that an inode's filesystem lies on."""
-    return "/dev/" + inode.i_sb.s_id.decode()
-
-
 def abstractions(image: str | None = None) -> Graph:
     """One file under two names, opened under each; one of the descriptors is a dup: four kinds of objects, four ways to share."""
-    with stage(image) as (_kernel, process):
+    with stage(image) as (_kernel, process, device):
         one, other = two_names(process)
         fd = process.open(one, 0)
         again = process.dup(fd)
@@ -91,7 +85,7 @@ def abstractions(image: str | None = None) -> Graph:
         files = process.task.files
         inode = files.fdt[fd].f_inode
         graph = graph_of([files], ABSTRACTIONS)
-        raw = RawExt4(process, device_of(inode))
+        raw = RawExt4(process, device)
         try:
             add_storage(graph, raw, inode)
         finally:
