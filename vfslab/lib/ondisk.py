@@ -271,6 +271,12 @@ class Layout:
         return struct.Struct(code).unpack_from
 
     @classmethod
+    def each(cls, *names: str) -> Callable[[Any], Iterator[tuple]]:
+        """Return a function (buffer) -> iterator of such tuples, over a buffer that is an array of these structures."""
+        one = cls.reader(*names).__self__  # type: ignore[attr-defined]
+        return struct.Struct(f"{one.format}{cls.size - one.size}x").iter_unpack
+
+    @classmethod
     def pack(cls, **values: Any) -> bytearray:
         """Return a fresh, zeroed structure with the given members set (hi/lo names too)."""
         view = cls(bytearray(cls.size))

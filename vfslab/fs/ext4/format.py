@@ -21,7 +21,7 @@ Left out: the Hurd's and Masix' meanings of the osd1 and osd2 members.
 
 from types import MappingProxyType
 
-from vfslab.lib.ondisk import Layout, array, chars, hilo, le16, le32, le64, u8
+from vfslab.lib.ondisk import Layout, array, chars, hilo, le16, le32, le64, les32, u8
 
 SUPERBLOCK_OFFSET = 1024  # bytes from the start of the device
 EXT4_SUPER_MAGIC = 0xEF53
@@ -281,9 +281,9 @@ class ext4_inode(Layout, size=160):
     i_mode = le16("file type and permissions")
     i_uid = le16("owner, lower 16 bits")
     i_size_lo = le32("size in bytes, lower 32 bits")
-    i_atime = le32("last access, seconds since 1970, signed")
-    i_ctime = le32("last change of the inode")
-    i_mtime = le32("last change of the data")
+    i_atime = les32("last access, seconds since 1970")
+    i_ctime = les32("last change of the inode")
+    i_mtime = les32("last change of the data")
     i_dtime = le32("when it was deleted; or the next inode of the orphan list")
     i_gid = le16("group, lower 16 bits")
     i_links_count = le16("names; 1 for a directory of more than 65000 (dir_nlink)")
@@ -306,7 +306,7 @@ class ext4_inode(Layout, size=160):
     i_ctime_extra = le32("nanoseconds << 2 | two more bits of the seconds")
     i_mtime_extra = le32("nanoseconds << 2 | two more bits of the seconds")
     i_atime_extra = le32("nanoseconds << 2 | two more bits of the seconds")
-    i_crtime = le32("when it was made, seconds since 1970, signed")
+    i_crtime = les32("when it was made, seconds since 1970")
     i_crtime_extra = le32("nanoseconds << 2 | two more bits of the seconds")
     i_version_hi = le32("version, upper 32 bits")
     i_projid = le32("project")

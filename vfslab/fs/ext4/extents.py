@@ -1,0 +1,220 @@
+"""Extent trees: on which disk blocks the blocks of a file lie.
+
+    inode.i_block, 60 bytes                     one block of the filesystem
+    ┌─────────┬───────┬───────┬─ ─ ─┐           ┌─────────┬────────┬────────┬─ ─ ─┬──────────┐
+    │ header  │ index │ index │     │  ei_leaf  │ header  │ extent │ extent │     │ tail     │
+    │ depth 1 │ 0     │ 1000  │     │──────────▶│ depth 0 │ 0 + 8  │ 8 + 90 │     │ checksum │
+    └─────────┴───────┴───────┴─ ─ ─┘           └─────────┴────────┴────────┴─ ─ ─┴──────────┘
+
+An extent is a run: so many file blocks from ee_block on lie in one piece on the disk. Up to four of
+them fit into the inode; then the tree grows a level, up to five. Nodes of depth 0 hold extents,
+the others hold indexes, each the first file block below it. What no extent covers is a hole.
+
+Read it in this order: ext4_ext_map_blocks, which everybody calls; ext4_find_leaf, the way down;
+ext4_ext_check, what a node must be to be believed.
+
+Linux: fs/ext4/extents.c.   Chapter 3.
+Left out: growing, splitting and shrinking the tree.
+
+Always true of a tree that is believed
+  X1  a node's depth is one less than its parent's: the way down ends after i_block's eh_depth steps
+  X2  entries are sorted by file block and extents do not overlap
+  X3  a node's first entry starts where its parent's index says, and no entry reaches past the next index
+  X4  every block of an extent, and every node, is one that the file may own (block_validity.py)
+  X5  with metadata_csum, a node that is a block has the checksum in its tail
+
+An ee_len of 1 to 32768 is written data; above 32768 the extent is unwritten (its blocks are taken but
+read as zeros) and 32768 blocks longer than it is. So exactly 32768 is written.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from vfslab.fs.buffer import brelse, sb_bread
+from vfslab.fs.ext4.block_validity import ext4_sb_block_valid
+from vfslab.fs.ext4.ext4 import (
+    EXT4_I,
+    EXT4_MAP_HOLE,
+    EXT4_MAP_MAPPED,
+    EXT4_MAP_UNWRITTEN,
+    EXT4_SB,
+    Ext4EsTree,
+    ext4_checksum_error,
+    ext4_error,
+    ext4_inode_csum_seed,
+)
+from vfslab.fs.ext4.extents_status import ext4_es_cache_leaf, ext4_es_lookup_extent
+from vfslab.fs.ext4.format import (
+    EXT4_EXT_MAGIC,
+    EXT4_MAX_EXTENT_DEPTH,
+    EXT_INIT_MAX_LEN,
+    ext4_extent,
+    ext4_extent_header,
+    ext4_extent_idx,
+    ext4_extent_tail,
+)
+from vfslab.include.buffer_head import BH_VERIFIED
+from vfslab.include.fs import Inode
+from vfslab.kernel.slab import kzalloc
+from vfslab.lib.crc32c import crc32c
+
+EXT_MAX_BLOCKS = 0xFFFFFFFF  # file block numbers have 32 bits, and this one is none
+HEADER, ENTRY = ext4_extent_header.size, ext4_extent.size
+
+_read_header = ext4_extent_header.reader("eh_magic", "eh_entries", "eh_max", "eh_depth")
+_read_tail = ext4_extent_tail.reader("et_checksum")
+_each_extent = ext4_extent.each("ee_block", "ee_len", "ee_start_hi", "ee_start_lo")
+_each_index = ext4_extent_idx.each("ei_block", "ei_leaf_lo", "ei_leaf_hi")
+
+Run = tuple[int, int, int, int]  # first file block, blocks, first disk block, EXT4_MAP_*
+
+
+def ext4_ext_map_blocks(inode: Inode, lblk: int) -> tuple[int, int, int]:
+    """Return (EXT4_MAP_*, disk block, blocks) of what begins at file block lblk: an extent's rest, or a hole's."""
+    ei = EXT4_I(inode)
+    if ei.i_extents is not None:
+        return map_in_runs(ei.i_extents, lblk)
+    if ei.i_es_tree is None:
+        ei.i_es_tree = kzalloc(Ext4EsTree)
+    run = ext4_es_lookup_extent(ei.i_es_tree, lblk)
+    if run is None:
+        first, end, runs = ext4_find_leaf(inode, lblk)
+        ext4_es_cache_leaf(ei.i_es_tree, first, end, with_holes(runs, first, end))
+        run = ext4_es_lookup_extent(ei.i_es_tree, lblk)
+    start, length, pblk, state = run
+    return state, pblk + (lblk - start if pblk else 0), length - (lblk - start)
+
+
+def map_in_runs(runs: tuple[Run, ...], lblk: int) -> tuple[int, int, int]:
+    """Return what ext4_ext_map_blocks returns, from the few runs of a tree that lies in the inode."""
+    for start, length, pblk, state in runs:
+        if lblk < start:
+            return EXT4_MAP_HOLE, 0, start - lblk
+        if lblk < start + length:
+            return state, pblk + lblk - start, start + length - lblk
+    return EXT4_MAP_HOLE, 0, EXT_MAX_BLOCKS - lblk
+
+
+def with_holes(runs: list[Run], first: int, end: int) -> list[Run]:
+    """Return the runs with the holes between them, so that together they cover all from first to end."""
+    covered, at = [], first
+    for run in runs:
+        if run[0] > at:
+            covered.append((at, run[0] - at, 0, EXT4_MAP_HOLE))
+        covered.append(run)
+        at = run[0] + run[1]
+    if at < end:
+        covered.append((at, end - at, 0, EXT4_MAP_HOLE))
+    return covered
+
+
+def ext4_find_leaf(inode: Inode, lblk: int) -> tuple[int, int, list[Run]]:
+    """Return (first, end, runs) of the leaf that is in charge of lblk: it tells all from first up to end."""
+    first, end, node, block = 0, EXT_MAX_BLOCKS, EXT4_I(inode).i_data, None
+    depth = ext4_ext_check(inode, node, None, None)
+    while depth:
+        starts, children = read_indexes(inode, node, first, end, block)
+        at = max(bisect_right(starts, lblk) - 1, 0)
+        # only the root may begin after block 0: what lies before its first index is a hole
+        first = starts[at] if at or block is not None else 0
+        if at + 1 < len(starts):
+            end = starts[at + 1]
+        if lblk < starts[at]:
+            return first, starts[at], []
+        first, block, depth = starts[at], children[at], depth - 1
+        node = read_extent_tree_block(inode, block, depth)
+    return first, end, read_extents(inode, node, first, end, block)
+
+
+def read_extent_tree_block(inode: Inode, block: int, depth: int) -> bytes:
+    """Return the node in a block, with its header and checksum verified (X1, X4, X5)."""
+    sb = inode.i_sb
+    if not ext4_sb_block_valid(EXT4_SB(sb), inode.i_ino, block, 1):
+        ext4_error(sb, "ext4_find_extent", "a node of the extent tree lies where no file may", inode.i_ino, block)
+    bh = sb_bread(sb, block)
+    node = bytes(bh.b_data)
+    try:
+        ext4_ext_check(inode, node, depth, block)
+        if not bh.b_state & BH_VERIFIED:
+            ext4_extent_block_csum_verify(inode, node, block)
+            bh.b_state |= BH_VERIFIED
+    finally:
+        brelse(bh)
+    return node
+
+
+def ext4_ext_check(inode: Inode, node: bytes, depth: int | None, block: int | None) -> int:
+    """Return the depth of a node whose header can be believed (X1); EFSCORRUPTED if it cannot.
+
+    depth is what the parent demands; None for the root, which says it itself.
+    """
+    magic, entries, room, found = _read_header(node, 0)
+    if magic != EXT4_EXT_MAGIC:
+        bad_node(inode, "invalid magic", block)
+    if found > EXT4_MAX_EXTENT_DEPTH:
+        bad_node(inode, f"too large eh_depth {found}", block)
+    if depth is not None and found != depth:
+        bad_node(inode, f"unexpected eh_depth {found}, not {depth}", block)
+    if not 0 < room <= (len(node) - HEADER) // ENTRY:
+        bad_node(inode, f"invalid eh_max {room}", block)
+    if entries > room:
+        bad_node(inode, f"invalid eh_entries {entries} of {room}", block)
+    if found and not entries:
+        bad_node(inode, "eh_entries is 0 but eh_depth is > 0", block)
+    return found
+
+
+def bad_node(inode: Inode, why: str, block: int | None) -> None:
+    """Raise EFSCORRUPTED for a node of the tree; block None is the inode itself."""
+    ext4_error(inode.i_sb, "ext4_ext_check", f"bad extent tree: {why}", inode.i_ino, block)
+
+
+def ext4_extent_block_csum_verify(inode: Inode, node: bytes, block: int) -> None:
+    """Raise EFSBADCRC if the checksum behind the last possible entry is wrong (X5)."""
+    if not EXT4_SB(inode.i_sb).s_metadata_csum:
+        return
+    tail = HEADER + ENTRY * _read_header(node, 0)[2]
+    if crc32c(ext4_inode_csum_seed(inode), node[:tail]) != _read_tail(node, tail)[0]:
+        ext4_checksum_error(inode.i_sb, "ext4_find_extent", "extent tree checksum is wrong", inode.i_ino, block)
+
+
+def read_indexes(inode: Inode, node: bytes, first: int, end: int, block: int | None) -> tuple[list[int], list[int]]:
+    """Return (first file blocks, nodes) of an inner node's entries, in order (X2, X3)."""
+    entries = _read_header(node, 0)[1]
+    starts, children, floor = [], [], first
+    for start, low, high in _each_index(node[HEADER : HEADER + ENTRY * entries]):
+        if start < floor or start >= end or (block is not None and not starts and start != first):
+            bad_node(inode, f"invalid index entries (file block {start})", block)
+        starts.append(start)
+        children.append(high << 32 | low)
+        floor = start + 1
+    return starts, children
+
+
+def read_extents(inode: Inode, node: bytes, first: int, end: int, block: int | None) -> list[Run]:
+    """Return a leaf's extents as runs, in order (X2, X3, X4)."""
+    sbi, ino = EXT4_SB(inode.i_sb), inode.i_ino
+    entries = _read_header(node, 0)[1]
+    runs, floor = [], first
+    for start, length, high, low in _each_extent(node[HEADER : HEADER + ENTRY * entries]):
+        state = EXT4_MAP_MAPPED
+        if length > EXT_INIT_MAX_LEN:
+            length, state = length - EXT_INIT_MAX_LEN, EXT4_MAP_UNWRITTEN
+        pblk = high << 32 | low
+        if not length or start < floor or start + length > end:
+            bad_node(inode, f"invalid extent entries (file block {start}, {length} blocks)", block)
+        if block is not None and not runs and start != first:
+            bad_node(inode, f"the leaf starts at file block {start}, its index at {first}", block)
+        if not ext4_sb_block_valid(sbi, ino, pblk, length):
+            bad_node(inode, f"file block {start} lies where no file may (disk block {pblk}, {length} blocks)", block)
+        runs.append((start, length, pblk, state))
+        floor = start + length
+    return runs
+
+
+def ext4_ext_check_inode(inode: Inode, root: bytes) -> tuple[Run, ...] | None:
+    """Check the root of a tree as it comes from the disk; return its runs if it is all there is, else None."""
+    if ext4_ext_check(inode, root, None, None):
+        return None
+    return tuple(read_extents(inode, root, 0, EXT_MAX_BLOCKS, None))
