@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from vfslab.lib.kstruct import KObject
+from vfslab.lib.kstruct import KObject, is_freed
 
 LONGEST = 64  # members of a list or table that are kept; the rest is counted
 
@@ -68,7 +68,8 @@ def take(roots: Iterable[KObject], follow: Callable[[KObject, str, Any], bool] |
             continue
         seen.add(id(obj))
         cls = type(obj)
-        if "_freed" in cls.__dict__ or not hasattr(cls, "_members"):
+        if is_freed(obj):
+            frame[Key(f"{cls.__name__}#{obj._nr}")] = Record(cls, {"freed": True})
             continue
         values: dict[str, Any] = {}
         for name, _kind, _target in cls._members:

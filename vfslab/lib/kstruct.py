@@ -27,7 +27,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 T = TypeVar("T")
 Ref = Annotated[T, "a pointer that holds a reference"]
@@ -51,24 +51,15 @@ class Member(NamedTuple):
     target: str
 
 
+@dataclasses.dataclass(slots=True, weakref_slot=True, eq=False, repr=False)
 class KObject:
-    """Base of all live structures."""
+    """Base of all live structures: what it is embedded in, its number, and the slab that gave that."""
 
-    __slots__ = ("_container", "_nr", "_slab", "__weakref__")
-    _members: tuple[Member, ...] = ()
-    _late: dict[str, Callable[[Any], Any]] = {}
-    _count: str | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        """Materialise an embedded member on first touch."""
-        make = type(self)._late.get(name)
-        if make is None:
-            if name in ("_container", "_nr", "_slab"):
-                return None
-            raise AttributeError(f"{type(self).__name__} has no member {name!r}")
-        value = make(self)
-        setattr(self, name, value)
-        return value
+    _container: Any = dataclasses.field(default=None, init=False)
+    _nr: int | None = dataclasses.field(default=None, init=False)
+    _slab: Any = dataclasses.field(default=None, init=False)
+    _members: ClassVar[tuple[Member, ...]] = ()
+    _count: ClassVar[str | None] = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}#{self._nr if self._nr is not None else '?'}"
@@ -79,6 +70,32 @@ class _Late:
     """Marks a member that comes into being when it is first touched."""
 
     make: Callable[[Any], Any]
+
+
+class _LateMember:
+    """Stands in a class for a member's slot, and fills it when it is read empty.
+
+    The slot itself is what the class attribute gives: Inode.i_data.__get__(inode) raises AttributeError
+    while the member is untouched. (A __getattr__ would do all this too, but costs every read of every member.)
+    """
+
+    __slots__ = ("slot", "read", "make")
+
+    def __init__(self, slot: Any, make: Callable[[Any], Any]) -> None:
+        self.slot, self.read, self.make = slot, slot.__get__, make
+
+    def __get__(self, obj: Any, owner: type | None = None) -> Any:
+        if obj is None:
+            return self.slot
+        try:
+            return self.read(obj)
+        except AttributeError:
+            value = self.make(obj)
+            self.slot.__set__(obj, value)
+            return value
+
+    def __set__(self, obj: Any, value: Any) -> None:
+        self.slot.__set__(obj, value)
 
 
 def embedded(cls: Any, **fields: Any) -> Any:
@@ -120,7 +137,9 @@ def kstruct(cls: type | None = None, *, count: str | None = None) -> Any:
         if name in annotations and isinstance(value, list | dict | set | bytearray):
             raise TypeError(f"{cls.__name__}.{name}: give dataclasses.field(default_factory=...)")
     made: Any = dataclasses.dataclass(slots=True, eq=False, repr=False)(cls)
-    made._members, made._late, made._count = members, late_members, count
+    for name, make in late_members.items():
+        setattr(made, name, _LateMember(made.__dict__[name], make))
+    made._members, made._count = members, count
     return made
 
 
@@ -145,6 +164,11 @@ def poison(obj: KObject) -> None:
         freed = type(cls.__name__, (cls,), {"__slots__": (), "__getattribute__": _refuse, "__setattr__": _refuse})
         cls._freed = freed  # type: ignore[attr-defined]
     object.__setattr__(obj, "__class__", freed)
+
+
+def is_freed(obj: KObject) -> bool:
+    """True after kfree(obj)."""
+    return type(obj).__getattribute__ is _refuse
 
 
 def _refuse(obj: KObject, name: str, *value: Any) -> Any:
