@@ -175,12 +175,13 @@ def nd_jump_root(nd: Nameidata) -> None:
     """Go to the root, as an absolute path or an absolute symlink wants."""
     if nd.flags & LOOKUP_BENEATH:
         raise EXDEV(nd.name.name)
-    if nd.root is None:
-        set_root(nd)
+    root = nd.root
+    if root is None:
+        root = nd.root = nd.task.fs.root
     old = nd.path
-    if old is not None and nd.flags & LOOKUP_NO_XDEV and old.mnt is not nd.root.mnt:
+    if old is not None and nd.flags & LOOKUP_NO_XDEV and old.mnt is not root.mnt:
         raise EXDEV(nd.name.name)
-    set_path(nd, nd.root)
+    set_path(nd, root)
     if old is not None:
         path_put(old)
 
@@ -201,12 +202,15 @@ def link_path_walk(text: bytes, nd: Nameidata) -> None:
         if inode.i_mode & SEARCH_MASK != ANYONE_MAY_SEARCH or not inode.i_opflags & IOP_FASTPERM:
             may_lookup(nd)
         nd.last = remaining.pop()
-        nd.last_type = LAST_NORM
         if not remaining:
             remaining = put_links(nd)
             if not remaining:
                 break  # the last one: the caller's
-        link = walk_component(nd, 0)
+        dentry = lookup_fast(nd)
+        if dentry is None:
+            link = walk_component(nd, 0)
+        else:
+            link = step_into(nd, dentry, 0)
         if link is not None:
             nd.remaining = remaining = split_path(link)
             if not remaining:
