@@ -18,8 +18,13 @@ from vfslab.include.uapi.loop import (
 CONTROL = "/dev/loop-control"
 
 
-def loop_attach(p: Any, source: Any, device: str, read_only: bool, offset: int = 0, sizelimit: int = 0) -> str:
-    """Return the loop device that now shows source; it goes with its last user. device "" means any free one."""
+def loop_attach(
+    p: Any, source: Any, device: str, read_only: bool, offset: int = 0, sizelimit: int = 0
+) -> tuple[str, int]:
+    """Return (loop device that now shows source, open descriptor of it). device "" means any free one.
+
+    The device goes with its last user, so the caller closes the descriptor when it is mounted, or has failed to be.
+    """
     if not device:
         control = p.open(CONTROL, O_RDWR | O_CLOEXEC)
         try:
@@ -28,14 +33,15 @@ def loop_attach(p: Any, source: Any, device: str, read_only: bool, offset: int =
             p.close(control)
     file, read_only = open_source(p, source, read_only)
     try:
-        disk = p.open(device, O_RDONLY if read_only else O_RDWR)
+        disk = p.open(device, (O_RDONLY if read_only else O_RDWR) | O_CLOEXEC)
         try:
             p.ioctl(disk, LOOP_CONFIGURE, configuration(p, source, file, read_only, offset, sizelimit))
-        finally:
+        except BaseException:
             p.close(disk)
+            raise
     finally:
         p.close(file)
-    return device
+    return device, disk
 
 
 def open_source(p: Any, source: Any, read_only: bool) -> tuple[int, bool]:

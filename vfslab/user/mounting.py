@@ -113,12 +113,17 @@ class MountCalls:
             flags, data, own = options, "", {}
         else:
             flags, data, own = parse_options(options or "")
+        held = None
         if "loop" in own:
-            source = self._loop_setup(source, flags, own)
-        if fstype in (None, "auto") and not flags & NEEDS_NO_TYPE:
-            self._mount_guessing(source, target, flags, data, "rw" in own)
-        else:
-            self._mount_typed(source, target, fstype, flags, data, "rw" in own)
+            source, held = self._loop_setup(source, flags, own)
+        try:
+            if fstype in (None, "auto") and not flags & NEEDS_NO_TYPE:
+                self._mount_guessing(source, target, flags, data, "rw" in own)
+            else:
+                self._mount_typed(source, target, fstype, flags, data, "rw" in own)
+        finally:
+            if held is not None:
+                self.close(held)  # now the mount keeps the device, or nobody does
 
     def _mount_once(self, source: Any, target: Any, fstype: str | None, flags: int, data: str) -> int:
         """Return the result of one mount(2)."""
@@ -155,8 +160,8 @@ class MountCalls:
         lines = syscall(self.task, "proc_filesystems").decode().splitlines()
         return [name for nodev, name in (line.split("\t") for line in lines) if not nodev]
 
-    def _loop_setup(self, source: Any, flags: int, own: dict[str, str]) -> str:
-        """Return the loop device that was set up over the file source, to go when it is unmounted."""
+    def _loop_setup(self, source: Any, flags: int, own: dict[str, str]) -> tuple[str, int]:
+        """Return the loop device that was set up over the file source, and an open descriptor of it."""
         read_only = bool(flags & ms.MS_RDONLY)
         return loop_attach(
             self, source, own["loop"], read_only, int(own.get("offset") or 0), int(own.get("sizelimit") or 0)
