@@ -307,18 +307,21 @@ def without_replay_times(spec, true, ours):
 
 def differences_from_tree(tree, ours, ignore=()):
     """Compare with a host directory that `mke2fs -d` copied: in what it copies, and times in whole seconds of 31 bits."""
-    return differences({path: copied(entry) for path, entry in tree.items() if path != "/"},
-                       {path: copied(entry) for path, entry in ours.items() if path not in ("/", "/lost+found")},
+    late = {path for path, entry in tree.items() if not 0 <= entry["st_mtime_ns"] // 10**9 < 2**31}
+    return differences({path: copied(entry, path not in late) for path, entry in tree.items() if path != "/"},
+                       {path: copied(entry, path not in late) for path, entry in ours.items() if path not in ("/", "/lost+found")},
                        ignore)  # fmt: skip
 
 
-def copied(entry):
-    """Return the fields of an entry that mke2fs copies."""
+def copied(entry, timed):
+    """Return the fields of an entry that mke2fs copies; timed: its time of change too."""
     kept = {name: entry[name] for name in TREE_FIELDS if name in entry}
-    if stat.S_ISDIR(entry["st_mode"]):
+    if stat.S_ISDIR(entry.get("st_mode", 0)):
         del kept["st_size"], kept["st_nlink"]
+    if "lstat" in entry:
+        return entry
     seconds = kept.pop("st_mtime_ns") // 10**9
-    return kept | ({"st_mtime": seconds} if 0 <= seconds < 2**31 else {})
+    return kept | ({"st_mtime": seconds} if timed else {})
 
 
 def differences(truth, ours, ignore=(), limit=40):
