@@ -156,12 +156,6 @@ def path_init(nd: Nameidata, flags: int) -> None:
         nd.root = Path(start.mnt, start.dentry)
 
 
-def set_root(nd: Nameidata) -> None:
-    """Note the task's root, where `..` stops and absolute links begin. The task keeps it: no reference is taken."""
-    root = nd.task.fs.root
-    nd.root = Path(root.mnt, root.dentry)
-
-
 def set_path(nd: Nameidata, start: Path) -> None:
     """Set the place where a walk begins, with references."""
     mnt, dentry = start.mnt, start.dentry
@@ -175,12 +169,13 @@ def nd_jump_root(nd: Nameidata) -> None:
     """Go to the root, as an absolute path or an absolute symlink wants."""
     if nd.flags & LOOKUP_BENEATH:
         raise EXDEV(nd.name.name)
-    root = nd.root
+    old, root = nd.path, nd.root
+    if nd.flags & LOOKUP_NO_XDEV and old is not None:
+        # An absolute link, then. As in Linux it is refused even on the same mount if nd.root was not needed before.
+        if root is None or root.mnt is not old.mnt:
+            raise EXDEV(nd.name.name)
     if root is None:
         root = nd.root = nd.task.fs.root
-    old = nd.path
-    if old is not None and nd.flags & LOOKUP_NO_XDEV and old.mnt is not root.mnt:
-        raise EXDEV(nd.name.name)
     set_path(nd, root)
     if old is not None:
         path_put(old)
@@ -371,7 +366,7 @@ def handle_dots(nd: Nameidata) -> None:
     if nd.last_type != LAST_DOTDOT:
         return
     if nd.root is None:
-        set_root(nd)
+        nd.root = nd.task.fs.root
     path = path_get(follow_dotdot(nd))
     try:
         traverse_mounts(path, nd)
