@@ -37,6 +37,8 @@ from vfslab.lib.kstruct import KernelBug, KObject, kstruct
 from vfslab.mm.filemap import folio_end_read
 from vfslab.mm.readahead import readahead_folios
 
+MAPPING = BH_MAPPED | BH_UNWRITTEN
+
 
 @kstruct
 class MpageReadCtl(KObject):
@@ -65,8 +67,37 @@ def mpage_readahead(rac: ReadaheadControl, get_block: Callable) -> None:
 
 
 def mpage_read_folio(folio: Folio, get_block: Callable) -> None:
-    """Fill one locked folio; what get_block raises is the caller's to tell."""
-    do_mpage_read(folio.mapping.host, [folio], get_block, REQ_OP_READ)
+    """Fill one locked folio; what get_block raises is the caller's to tell.
+
+    A random read comes this way: a folio within the file and within one extent is one bio, written out here.
+    """
+    inode = folio.mapping.host
+    pos, length, blkbits = folio.index << PAGE_SHIFT, folio.nr_pages << PAGE_SHIFT, inode.i_blkbits
+    if pos + length <= inode.i_size and not pos & (1 << blkbits) - 1:
+        map_bh = BufferHead(0, None, 0, length, None, inode.i_sb.s_bdev)
+        get_block(inode, pos >> blkbits, map_bh, 0)
+        bdev = map_bh.b_bdev
+        if map_bh.b_state & MAPPING == BH_MAPPED and map_bh.b_size >= length and not bdev.bd_overlay:
+            bio = bio_alloc(bdev, REQ_OP_READ)
+            bio.bi_sector = map_bh.b_blocknr << blkbits >> 9
+            bio_add_mem(bio, folio.view)
+            bio.bi_end_io = mpage_folio_end_io
+            bio.bi_private = folio
+            submit_bio(bio)
+            if folio.flags & PG_LOCKED:
+                wait_for_folios([folio], bdev)
+            return
+    do_mpage_read(inode, [folio], get_block, REQ_OP_READ)
+
+
+def mpage_folio_end_io(bio: Bio) -> None:
+    """The bio of a single folio is done."""
+    folio = bio.bi_private
+    if bio.bi_status:
+        folio_end_read(folio, False)
+    else:
+        folio.flags = folio.flags & ~PG_LOCKED | PG_UPTODATE
+    bio_put(bio)
 
 
 def do_mpage_read(inode: Inode, folios: list[Folio], get_block: Callable, opf: int) -> None:
@@ -97,6 +128,7 @@ def do_mpage_read(inode: Inode, folios: list[Folio], get_block: Callable, opf: i
         bio_add_mem(bio, last.view)
     else:
         add_folios(bio, folios, pos, stop)
+    if stop > inode.i_size:
         guard_bio_eod(bio)  # the last block may be longer than what is left of the device
     bio.bi_end_io = mpage_read_end_io
     bio.bi_private = folios

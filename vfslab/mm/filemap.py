@@ -44,7 +44,10 @@ from vfslab.kernel.slab import kfree, kzalloc
 from vfslab.lib.kstruct import KernelBug
 from vfslab.mm import readahead
 from vfslab.mm.page_alloc import filemap_alloc_folio, filemap_alloc_zeroed, max_folio_pages
-from vfslab.mm.swap import folio_activate, folio_add_lru, folio_get, folio_put, lruvec_del_folio
+from vfslab.mm.swap import folio_activate, folio_get, folio_put, lruvec_del_folio
+
+READY = PG_UPTODATE | PG_READAHEAD  # of these a folio has just the first if there is nothing to do but to copy
+ON_LRU = PG_LRU | PG_ACTIVE
 
 __all__ = ["folio_get", "folio_put"]  # they live in mm/swap.py, and are looked for here
 
@@ -53,7 +56,7 @@ __all__ = ["folio_get", "folio_put"]  # they live in mm/swap.py, and are looked 
 
 
 def filemap_add_folio(mapping: AddressSpace, folio: Folio) -> None:
-    """Put a new folio into mapping, at the pages that it covers, and on the LRU list."""
+    """Put a new folio into mapping, at the pages that it covers, and at the young end of the inactive list."""
     pages, nr = mapping.i_pages, folio.nr_pages
     if nr == 1:
         pages[folio.index] = folio
@@ -62,7 +65,10 @@ def filemap_add_folio(mapping: AddressSpace, folio: Folio) -> None:
             pages[page] = folio
     mapping.nrpages += nr
     if not mapping.flags & AS_UNEVICTABLE:
-        folio_add_lru(folio)
+        node = cpu.kernel.node
+        folio.flags |= PG_LRU
+        node.inactive[folio] = None
+        node.nr_inactive += nr
 
 
 def page_cache_delete(mapping: AddressSpace, folio: Folio) -> None:
@@ -202,7 +208,7 @@ def filemap_read(iocb: Kiocb, it: IovIter) -> int:
     last_page = (ra.prev_pos - 1) >> PAGE_SHIFT
     while pos < end:
         folio = pages.get(pos >> PAGE_SHIFT)
-        if folio is None or folio.flags & (PG_UPTODATE | PG_READAHEAD) != PG_UPTODATE:
+        if folio is None or folio.flags & READY != PG_UPTODATE:
             try:
                 folio = filemap_get_pages(iocb, mapping, pos >> PAGE_SHIFT, (end + PAGE_SIZE - 1) >> PAGE_SHIFT)
             except KernelError:
@@ -217,7 +223,7 @@ def filemap_read(iocb: Kiocb, it: IovIter) -> int:
         if not first <= last_page < first + folio.nr_pages:
             if not flags & PG_REFERENCED:
                 folio.flags = flags | PG_REFERENCED
-            elif flags & (PG_LRU | PG_ACTIVE) == PG_LRU:
+            elif flags & ON_LRU == PG_LRU:
                 folio_activate(folio)
         offset = pos - (first << PAGE_SHIFT)
         stop = offset + end - pos
@@ -258,8 +264,9 @@ def filemap_get_pages(iocb: Kiocb, mapping: AddressSpace, index: int, last_index
 
 def filemap_create_folio(file: File | None, mapping: AddressSpace, index: int) -> Folio:
     """Return the smallest folio around page index, new, in mapping, and read."""
-    nr = mapping_min_folio_nrpages(mapping)
-    if nr > 1:
+    nr = 1
+    if mapping.host.i_blkbits > PAGE_SHIFT:
+        nr = mapping_min_folio_nrpages(mapping)
         index -= index % nr
     folio = filemap_alloc_folio(mapping, index, nr)
     filemap_add_folio(mapping, folio)

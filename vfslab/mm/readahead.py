@@ -69,7 +69,7 @@ def page_cache_sync_readahead(mapping: AddressSpace, ra: FileRaState, file: File
     if not index or sequential or req_count > ra.ra_pages:
         size = get_init_ra_size(req_count, max_pages)
     else:
-        history = pages_before(mapping, index, max_pages)
+        history = pages_before(mapping, index, max_pages) if index - 1 in mapping.i_pages else 0
         if history <= req_count:
             if req_count > 1:
                 page_cache_ra_unbounded(mapping, file, index, req_count, -1)

@@ -1,6 +1,6 @@
 """Two lists of folios, oldest first, and how a folio moves between them.
 
-                folio_add_lru          used again              never used again
+                filemap_add_folio      used again              never used again
     new folio ──────────────▶ inactive ──────────▶ active ──────────────────────▶ inactive ──▶ reclaimed
                                  └────────── not used again ──────────────────────────────────▶ reclaimed
 
@@ -23,14 +23,6 @@ from __future__ import annotations
 from vfslab.include.mm_types import PG_ACTIVE, PG_LRU, PG_REFERENCED, Folio, Lruvec
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kfree
-
-
-def folio_add_lru(folio: Folio) -> None:
-    """Put a new folio at the young end of the inactive list."""
-    node = cpu.kernel.node
-    folio.flags |= PG_LRU
-    node.inactive[folio] = None
-    node.nr_inactive += folio.nr_pages
 
 
 def lruvec_del_folio(node: Lruvec, folio: Folio) -> None:

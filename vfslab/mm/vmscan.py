@@ -142,18 +142,16 @@ def shrink_inactive_list(node: Lruvec, budget: int, need: int, keep: int) -> int
     Memory of folios of `keep` pages goes to free_folios, but not what is over the limit. This loop runs for every page that a
     random reader misses, so taking a folio out of its file is written out here.
     """
-    inactive, taken = node.inactive, 0
+    inactive, taken, scanned = node.inactive, 0, 0
     kept, surplus = node.free_folios.setdefault(keep, []), pages_over(node, 0)
-    while taken < need and budget > 0 and inactive:
-        folio, _ = inactive.popitem(last=False)
-        nr = folio.nr_pages
-        budget -= nr
-        node.pgscan += nr
+    while taken < need and scanned < budget and inactive:
+        folio, _ = inactive.popitem(False)
+        nr, index, mapping = folio.nr_pages, folio.index, folio.mapping
+        scanned += nr
         if folio.flags & BUSY or folio._refcount != 1 or (folio.private is not None and not folio_release(folio)):
             inactive[folio] = None
             continue
-        node.nr_inactive -= nr
-        mapping, index = folio.mapping, folio.index
+        taken += nr
         pages = mapping.i_pages
         mapping.nrpages -= nr
         if nr == 1:
@@ -166,8 +164,9 @@ def shrink_inactive_list(node: Lruvec, budget: int, need: int, keep: int) -> int
         else:
             node.nr_pages -= nr
             surplus -= nr
-        taken += nr
         kfree(folio)
+    node.nr_inactive -= taken
+    node.pgscan += scanned
     node.pgsteal += taken
     return taken
 
