@@ -107,7 +107,7 @@ class Field:
             text = value.rstrip(b"\0")
             return repr(text)[1:] if text.isascii() and text.decode().isprintable() else value.hex()
         if self.name.endswith("_mode"):
-            return f"{value:#o}"
+            return f"0{value:o}"
         if self.name.endswith(("magic", "checksum", "csum", "csum_lo", "csum_hi", "checksum_lo", "checksum_hi", "_hash")):
             return f"{value:#x}"
         return str(value)

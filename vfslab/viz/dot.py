@@ -17,6 +17,7 @@ STYLES = (
     ("Ptr", "dashed"),
     ("disk", "dotted"),
     ("call", "solid"),
+    ("return", "dashed"),
     ("", "solid"),
 )
 FONT = 'fontname="Courier,monospace"'

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vfslab.include.uapi.stat import S_IFMT
 from vfslab.kernel.snapshot import Bytes, Frame, Key, More, Record, changes, take
 from vfslab.lib.kstruct import KObject
 from vfslab.viz.colors import group_of
@@ -27,9 +26,14 @@ HEX = frozenset(
 
 def graph_of(objects: Iterable[KObject], view: View, title: str = "", alt: str = "") -> Graph:
     """Return a graph of the objects and all that the view lets one reach from them."""
-    wanted = frozenset(view)
-    frame = take(objects, follow=lambda obj, member, target: type(target).__name__ in wanted)
+    frame = take(objects, follow=lambda obj, member, target: shows(view, obj, member, target))
     return graph_of_frame(frame, view, title, alt)
+
+
+def shows(view: View, obj: KObject, member: str, target: KObject) -> bool:
+    """True if a view shows this member of obj and draws what it points to."""
+    members = view.get(type(obj).__name__, ())
+    return type(target).__name__ in view and (member in members or members == ("*",))
 
 
 def graph_of_frame(frame: Frame, view: View, title: str = "", alt: str = "", before: Frame | None = None) -> Graph:
@@ -109,7 +113,7 @@ def show(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, int) and name in OCTAL:
-        return f"0{value:o}" if value & S_IFMT else f"{value:#o}"
+        return f"0{value:o}"
     if isinstance(value, int) and name in HEX:
         return hex(value)
     if isinstance(value, dict | tuple):

@@ -6,7 +6,7 @@ from typing import Any
 
 from vfslab.kernel.snapshot import Frame, take
 from vfslab.viz.model import Graph
-from vfslab.viz.objects import graph_of_frame
+from vfslab.viz.objects import graph_of_frame, shows
 
 MOUNTS = {
     "Kernel": ("mount_hashtable",),
@@ -15,12 +15,11 @@ MOUNTS = {
     "SuperBlock": ("s_id", "s_blocksize", "s_op", "s_root", "s_bdev", "s_type", "s_active"),
     "Dentry": ("d_name", "d_parent", "d_flags"),
     "BlockDevice": ("bd_device", "bd_nr_sectors"),
-    "FileSystemType": ("name",),
 }
 
 
 def mount_after(image: str | None = None) -> Graph:
-    """Mount an image from a guest file on /adrian/mnt through a loop device; what is new or changed is marked."""
+    """Mount an image from a guest file on /adrian/mnt through a loop device: the mount table before and after."""
     import vfslab
 
     if image is None:
@@ -35,10 +34,11 @@ def mount_after(image: str | None = None) -> Graph:
         put(process, "/adrian/img/src.img", content)
         before = moment(kernel)
         process.mount("/adrian/img/src.img", "/adrian/mnt", "ext4", "loop,ro")
-        graph = graph_of_frame(moment(kernel), MOUNTS, before=before)
+        after = graph_of_frame(moment(kernel), MOUNTS, before=before)
         process.umount("/adrian/mnt")
-    marked = [box.title for box in graph.boxes.values() if box.mark]
-    graph.alt = f"The mount hash table and what it leads to after a mount on /adrian/mnt. New since before: {', '.join(marked)}."
+    new = ", ".join(box.title for box in after.boxes.values() if box.mark)
+    graph = side_by_side(graph_of_frame(before, MOUNTS), after)
+    graph.alt = f"The mount hash table and what it leads to, before and after a mount on /adrian/mnt. New: {new}."
     return graph
 
 
@@ -57,18 +57,27 @@ def put(process: Any, path: str, content: bytes) -> None:
 
 
 def moment(kernel: Any) -> Frame:
-    """Return a snapshot of the kernel's mounts and what they point to, mountpoints' dentries included."""
-    wanted = frozenset(MOUNTS)
+    """Return a snapshot of the kernel's mount table and all that the view shows of it, mountpoints included."""
     live = kernel.kernel
-    roots = [live, *live.mount_hashtable.values()]
-    namespace = live.init_task.nsproxy.mnt_ns
-    roots += namespace.mounts.values()
-    dentries = {id(mount.mnt_mountpoint) for mount in roots[1:]} | {id(mount.mnt.mnt_root) for mount in roots[1:]}
+    mounts = list(live.init_task.nsproxy.mnt_ns.mounts.values())
+    drawn = {id(dentry) for mount in mounts for dentry in (mount.mnt_mountpoint, mount.mnt.mnt_root)}
 
     def follow(obj: Any, member: str, target: Any) -> bool:
-        kind = type(target).__name__
-        if kind == "Dentry":
-            return id(target) in dentries
-        return kind in wanted
+        if type(target).__name__ == "Dentry" and id(target) not in drawn:
+            return False
+        return shows(MOUNTS, obj, member, target)
 
-    return take(roots, follow)
+    return take([live, *mounts], follow)
+
+
+def side_by_side(before: Graph, after: Graph) -> Graph:
+    """Return one graph of two moments, each in a frame of its own."""
+    graph = Graph("", clusters={"1 before": "before", "2 after": "after (marked: new or changed)"})
+    for cluster, moment_graph in (("1 before", before), ("2 after", after)):
+        for key, box in moment_graph.boxes.items():
+            made = graph.box(f"{cluster[2:]} {key}", box.title, box.rows, box.group, cluster)
+            made.mark = box.mark
+            for row in box.rows:
+                if row.to is not None:
+                    row.to = f"{cluster[2:]} {row.to}"
+    return graph

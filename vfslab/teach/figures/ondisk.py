@@ -329,7 +329,7 @@ def names_and_inodes(image: str | None = None) -> Graph:
 def add_inode(graph: Graph, raw: RawExt4, ino: int, view: ext4_inode) -> None:
     """Add the box of one inode: type, link count, size, and where its data is."""
     at = raw.inode_offset(ino)
-    rows = [Row("i_mode", f"{view.i_mode:#o} {filemode(view.i_mode)}"), Row("i_links_count", str(view.i_links_count))]
+    rows = [Row("i_mode", f"0{view.i_mode:o} {filemode(view.i_mode)}"), Row("i_links_count", str(view.i_links_count))]
     rows.append(Row("i_size", str(view.i_size)))
     if S_ISLNK(view.i_mode) and view.i_size < 60:
         target = printable(bytes(view.i_block[: view.i_size]))

@@ -10,17 +10,17 @@ from vfslab.viz.model import Graph, Row
 
 # which lane a traced function belongs to: the longest prefix of its file wins
 LANES = (
-    ("fs/ext4/", "ext4", "Disk filesystem (fs/ext4)", "inode"),
-    ("fs/jbd2/", "ext4", "Disk filesystem (fs/ext4)", "inode"),
-    ("fs/mpage.py", "map", "Mapping layer: file blocks to disk blocks (fs/mpage.py, fs/buffer.py)", "super"),
-    ("fs/buffer.py", "map", "Mapping layer: file blocks to disk blocks (fs/mpage.py, fs/buffer.py)", "super"),
-    ("fs/block_dev.py", "map", "Mapping layer: file blocks to disk blocks (fs/mpage.py, fs/buffer.py)", "super"),
-    ("fs/", "vfs", "VFS (fs)", "dentry"),
-    ("mm/", "mm", "Page cache (mm)", "mm"),
-    ("block/", "block", "Generic block layer (block)", "block"),
-    ("drivers/", "driver", "Block device driver (drivers)", "driver"),
+    ("fs/ext4/", "3 ext4", "Disk filesystem (fs/ext4)", "inode"),
+    ("fs/jbd2/", "3 ext4", "Disk filesystem (fs/ext4)", "inode"),
+    ("fs/mpage.py", "4 map", "Mapping layer (fs/mpage.py, fs/buffer.py)", "super"),
+    ("fs/buffer.py", "4 map", "Mapping layer (fs/mpage.py, fs/buffer.py)", "super"),
+    ("fs/block_dev.py", "4 map", "Mapping layer (fs/mpage.py, fs/buffer.py)", "super"),
+    ("fs/", "1 vfs", "VFS (fs)", "dentry"),
+    ("mm/", "2 mm", "Page cache (mm)", "mm"),
+    ("block/", "5 block", "Generic block layer (block)", "block"),
+    ("drivers/", "6 driver", "Block device driver (drivers)", "driver"),
 )
-ORDER = ("vfs", "mm", "ext4", "map", "block", "driver")
+ORDER = ("1 vfs", "2 mm", "3 ext4", "4 map", "5 block", "6 driver")
 
 
 def way_of_a_read(image: str | None = None, path: str | None = None) -> Graph:
@@ -39,31 +39,34 @@ def lane_of(where: str) -> tuple[str, str, str]:
     for prefix, lane, title, group in LANES:
         if where.startswith(prefix):
             return lane, title, group
-    return "vfs", "VFS (fs)", "dentry"
+    return "1 vfs", "VFS (fs)", "dentry"
 
 
 def lanes(trace: Trace, title: str) -> Graph:
-    """Return a trace as lanes: a box for each layer, a row for each call in order, arrows where a call changes lanes."""
+    """Return a trace as lanes: a box for each layer, a row for each call in order, arrows where a call changes lanes.
+
+    Helpers are left out: calls that call nothing themselves, unless it is with them that the way goes down.
+    """
     graph = Graph(title, rankdir="TB")
-    places: dict[int, tuple[str, str]] = {}
+    places: dict[int, tuple[str, Row]] = {}
     rows: dict[str, list[Row]] = {}
     heads: dict[str, tuple[str, str]] = {}
-    for number, call in enumerate(trace.calls(), 1):
+    steps = 0
+    for call in trace.calls():
         lane, lane_title, group = lane_of(call.where)
-        heads.setdefault(lane, (lane_title, group))
-        name = f"{number:>2} {call.function}"
-        places[id(call)] = lane, name
-        rows.setdefault(lane, []).append(Row(name, told(call)))
-        if call.parent is not None:
-            above, caller = places[id(call.parent)]
-            if above != lane:
-                source = next(row for row in rows[above] if row.name == caller)
-                if source.to is None:
-                    source.to, source.row, source.kind = lane, name, "call"
+        above, caller = places[id(call.parent)] if call.parent is not None else (lane, None)
+        if not call.children and not call.error and (lane < above or lane == above and lane != ORDER[-1]):
+            continue
+        steps += 1
+        row = Row(f"{steps:>2} {call.function}", told(call))
+        places[id(call)] = lane, row
+        heads[lane] = lane_title, group
+        rows.setdefault(lane, []).append(row)
+        if above != lane and caller is not None and caller.to is None:
+            caller.to, caller.row, caller.kind = lane, row.name, "call" if lane > above else "return"
     for lane in ORDER:
         if lane in rows:
             graph.box(lane, heads[lane][0], rows[lane], heads[lane][1])
-    steps = sum(map(len, rows.values()))
     layers = ", ".join(heads[lane][0] for lane in ORDER if lane in rows)
     graph.alt = f"{title}. {steps} calls, from top to bottom through: {layers}."
     return graph
@@ -72,7 +75,7 @@ def lanes(trace: Trace, title: str) -> Graph:
 def told(call: Call) -> str:
     """Return what is worth telling of a call beside its name: sizes and places, and how it ended."""
     wanted: list[str] = []
-    for name in ("count", "pos", "index", "iblock", "nr_pages", "block"):
+    for name in ("count", "pos", "index", "iblock", "nr_pages", "5 block"):
         if name in call.args:
             wanted.append(f"{name}={call.args[name]}")
     bio: Any = call.objects.get("bio")

@@ -7,7 +7,9 @@ from typing import Any
 from vfslab.fs.ext4.format import EXT4_EXTENTS_FL, I_BLOCK_OFFSET, ext4_extent, ext4_extent_header
 from vfslab.kernel.snapshot import key_of
 from vfslab.teach.figures import MOUNTPOINT, some_files, stage
+from vfslab.teach.figures.ondisk import entries
 from vfslab.tools.raw import RawExt4
+from vfslab.user.text import printable
 from vfslab.viz.layouts import layout_box
 from vfslab.viz.model import Graph, Row
 from vfslab.viz.objects import graph_of
@@ -17,7 +19,7 @@ OPEN_FILES = {
     "FilesStruct": ("fdt",),
     "File": ("f_pos", "f_flags", "f_count", "f_path", "f_inode"),
     "Path": ("dentry",),
-    "Dentry": ("d_name", "d_inode", "d_parent", "d_count"),
+    "Dentry": ("d_name", "d_inode", "d_count"),
     "Inode": ("i_ino", "i_nlink", "i_size", "i_count"),
 }
 ABSTRACTIONS = {
@@ -34,8 +36,7 @@ ABSTRACTIONS = {
 def open_files(image: str | None = None) -> Graph:
     """Two processes open two files, one of them twice: three open files, two dentries, two inodes, and the disk."""
     with stage(image) as (kernel, first, device):
-        paths = some_files(first, 2)
-        one, other = paths[0], paths[-1]
+        one, other = two_files(first)
         second = kernel.process()
         held = [(first, first.open(one, 0)), (first, first.open(other, 0)), (second, second.open(one, 0))]
         tasks = [first.task, second.task]
@@ -54,6 +55,25 @@ def open_files(image: str | None = None) -> Graph:
     return graph
 
 
+def add_entry(graph: Graph, raw: RawExt4, dentry: Any, inode_key: str) -> None:
+    """Add the directory entry on the disk that a dentry stands for."""
+    parent = dentry.d_parent.d_inode.i_ino
+    for ino, name in entries(raw, raw.inode(parent), parent):
+        if name == dentry.d_name:
+            key = f"entry{parent} {name.decode(errors='replace')}"
+            rows = [Row("inode", str(ino), inode_key, kind="disk"), Row("name", f'"{printable(name)}"')]
+            graph.box(key, f"ext4_dir_entry_2 in directory {parent}", rows, "disk", "disk")
+            if key_of(dentry) in graph.boxes:
+                graph.boxes[key_of(dentry)].rows.append(Row("read from", "", key, kind="disk"))
+
+
+def two_files(process: Any) -> tuple[str, str]:
+    """Return the paths of two files that are not the same inode, or one path twice if there is only one."""
+    paths = some_files(process, 200)
+    first = process.lstat(paths[0]).st_ino
+    return paths[0], next((path for path in paths if process.lstat(path).st_ino != first), paths[0])
+
+
 def add_disk(graph: Graph, raw: RawExt4, inodes: list) -> None:
     """Add the on-disk inodes that the given inodes were read from."""
     try:
@@ -70,6 +90,8 @@ def add_disk(graph: Graph, raw: RawExt4, inodes: list) -> None:
             )
             graph.boxes[key].cluster = "disk"
             graph.boxes[key_of(inode)].rows.append(Row("read from", "", key, kind="disk"))
+            for dentry in inode.i_dentry:
+                add_entry(graph, raw, dentry, key)
     finally:
         raw.close()
 
