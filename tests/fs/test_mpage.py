@@ -121,11 +121,3 @@ def test_the_device_may_end_within_the_last_block(rng):
         device = world.open(world.disk.bdev.bd_mapping.host)
         assert world.pread(device, 9999, pos) == world.disk.content[pos:]
         world.disk.bdev.bd_mapping.i_pages.clear()
-
-
-def test_a_file_that_claims_blocks_beyond_the_device_is_short_then_EIO(rng):
-    world = World(disk=MIB + 1024, rng=rng)
-    file = world.file(4 * PAGE, extents=[(0, 254, 4)])
-    assert world.pread(file, MIB, 0) == world.disk.content[254 * PAGE : 256 * PAGE]
-    with pytest.raises(EIO):
-        world.pread(file, MIB, 2 * PAGE)
