@@ -251,7 +251,7 @@ def simple_read_folio(file: File | None, folio: Folio) -> None:
 
 def simple_write_begin(file: File | None, mapping: AddressSpace, pos: int, length: int) -> tuple[Folio, None]:
     """Return the locked folio at pos; what the write will not cover is zeros if it was never written."""
-    folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, True)
+    folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, True, length)
     if not folio.flags & PG_UPTODATE:
         start = pos - (folio.index << PAGE_SHIFT)
         zero_range(folio, 0, start)

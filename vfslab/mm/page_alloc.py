@@ -18,7 +18,7 @@ Always true
 from __future__ import annotations
 
 from vfslab.include.fs import AddressSpace
-from vfslab.include.mm_types import AS_UNEVICTABLE, PAGE_SHIFT, PG_LOCKED, Folio
+from vfslab.include.mm_types import AS_UNEVICTABLE, PAGE_SHIFT, PG_LOCKED, Folio, Lruvec
 from vfslab.kernel.errno import ENOSPC
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kzalloc
@@ -41,6 +41,11 @@ def filemap_alloc_folio(mapping: AddressSpace, index: int, nr_pages: int, must: 
     if kept:
         view = kept.pop()
         return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, view.obj, view)
+    return new_folio(node, mapping, index, nr_pages)
+
+
+def new_folio(node: Lruvec, mapping: AddressSpace, index: int, nr_pages: int) -> Folio:
+    """Return a locked folio with memory of its own, all zeros, whatever the limit says."""
     mem = bytearray(nr_pages << PAGE_SHIFT)
     node.nr_pages += nr_pages
     return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem, memoryview(mem))
@@ -49,15 +54,10 @@ def filemap_alloc_folio(mapping: AddressSpace, index: int, nr_pages: int, must: 
 def filemap_alloc_zeroed(mapping: AddressSpace, index: int, nr_pages: int) -> Folio:
     """Return a new, locked folio of zeros; a mapping whose folios can never go gets ENOSPC at the limit."""
     node = cpu.kernel.node
-    if mapping.flags & AS_UNEVICTABLE:
-        reserve = node.limit_pages >> 4
-        if pages_over(node, nr_pages + reserve) > 0:
-            try_to_free_pages(node, nr_pages + reserve)
-            if pages_over(node, nr_pages + reserve) > 0:
-                raise ENOSPC
-    folio = filemap_alloc_folio(mapping, index, nr_pages)
-    folio.view[:] = bytes(nr_pages << PAGE_SHIFT)
-    return folio
+    reserve = node.limit_pages >> 4 if mapping.flags & AS_UNEVICTABLE else 0
+    if pages_over(node, nr_pages + reserve) > 0 and not try_to_free_pages(node, nr_pages + reserve) and reserve:
+        raise ENOSPC
+    return new_folio(node, mapping, index, nr_pages)
 
 
 def max_folio_pages() -> int:
