@@ -71,7 +71,8 @@ ROWS = {
         ["vfslab.user*", "vfslab.kernel.syscall", "vfslab.include.uapi*"], [], "user space has system calls only"
     ),
     "vfslab.tools": Row(
-        ["vfslab.tools*", "vfslab.lib*", FORMATS, "vfslab.user*", "vfslab.init*"],
+        # include.uapi too: a tool that makes system calls needs their numbers, as every program of user/ does
+        ["vfslab.tools*", "vfslab.lib*", "vfslab.include.uapi*", FORMATS, "vfslab.user*", "vfslab.init*"],
         [],
         "a tool reads bytes by their format.py, or boots a kernel and uses it from user space",
     ),
@@ -263,6 +264,8 @@ PLANTED = [
     ("user/ls.py", "from vfslab.kernel import errno"),
     ("tools/dump.py", "from vfslab.fs.ext4 import inode"),
     ("tools/dump.py", "import vfslab"),
+    ("tools/check.py", "from vfslab.fs.ext4 import fsck"),
+    ("tools/get.py", "from vfslab.include import fs"),
     ("viz/graph.py", "from vfslab.kernel import sched"),
     ("__init__.py", "from vfslab.viz import graph"),
     ("cli.py", "import vfslab.teach.figures"),
@@ -294,6 +297,7 @@ ALLOWED = [
         "from vfslab.kernel.syscall import syscall\nfrom vfslab.include.uapi import stat\nfrom . import libc",
     ),
     ("tools/dump.py", "from vfslab.fs.ext4.format import ext4_inode\nfrom vfslab.init import main"),
+    ("tools/get.py", "from vfslab.include.uapi import stat"),
     ("viz/graph.py", "from vfslab.kernel.trace import frames\nfrom vfslab.include import fs"),
     ("teach/figures/f1.py", "from vfslab.fs import namei\nfrom vfslab.viz import graph"),
     ("__init__.py", "def figure():\n    from vfslab.viz import graph"),

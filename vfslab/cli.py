@@ -156,8 +156,12 @@ def explain(image: Image, error: OSError) -> str:
     """Return an errno's text, with the kernel's own words about the damage if it has any."""
     import errno
 
-    if error.errno in (errno.EUCLEAN, errno.EBADMSG, errno.EIO) and image.kernel.kernel.log:
-        return f"{error.strerror}: {image.kernel.kernel.log[-1][1]}"
+    from vfslab.tools.image import without_device
+
+    if error.errno in (errno.EUCLEAN, errno.EBADMSG, errno.EIO):
+        damage = [without_device(text) for level, text in image.kernel.kernel.log if level <= 3]
+        if damage:
+            return f"{error.strerror}: {damage[-1]}"
     return error.strerror or str(error)
 
 
@@ -310,7 +314,7 @@ def run_book(args: Any) -> int:
 
 
 def run_doctor(args: Any) -> int:
-    from vfslab.tools.doctor import doctor
+    from vfslab.teach.doctor import doctor
 
     lines, complete = doctor()
     emit(lines)

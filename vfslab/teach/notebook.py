@@ -39,7 +39,7 @@ def show(name_or_graph: str | Graph, image: str | None = None) -> Picture:
 
 def installation() -> None:
     """Print whether all that the book needs is here; if not, what is missing and how to get it."""
-    from vfslab.tools.doctor import doctor
+    from vfslab.teach.doctor import doctor
 
     lines, complete = doctor()
     if complete:

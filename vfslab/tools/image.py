@@ -14,9 +14,13 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vfslab.init.machine import Machine
 
 MOUNTPOINT = "/mnt"
+KERN_ERR, KERN_WARNING, KERN_NOTICE = 3, 4, 5  # levels of the kernel's log, as dmesg(1) knows them
 
 
 class ImageError(Exception):
@@ -25,10 +29,10 @@ class ImageError(Exception):
 
 @dataclasses.dataclass
 class Image:
-    """A mounted image: its kernel handle, a root process, and where its tree begins."""
+    """A mounted image: its machine, a root process, and where its tree begins."""
 
     spec: str
-    kernel: Any
+    kernel: Machine
     process: Any
     root: str
     device: str
@@ -39,13 +43,14 @@ class Image:
 
     def notices(self) -> list[str]:
         """Return what the kernel had to say about the image, beside errors (a replayed journal, for one)."""
-        return [text for level, text in self.kernel.kernel.log if level in (4, 5) and "vda" in text]
+        wanted = (KERN_WARNING, KERN_NOTICE)
+        return [without_device(text) for level, text in self.kernel.kernel.log if level in wanted and "vda" in text]
 
 
 def split(spec: str) -> tuple[str, int | None]:
     """Return (file name, partition number or None) of an image's name."""
-    found = re.fullmatch(r"(.+)#(\d+)", spec)
-    if found and not os.path.exists(spec):
+    found = re.fullmatch(r"(.+)#(\d{1,9})", spec, re.DOTALL)
+    if found and not os.path.lexists(spec):
         return found[1], int(found[2])
     return spec, None
 
@@ -62,36 +67,49 @@ def check_usable(name: str) -> None:
         raise ImageError(f"{name}: is a directory, not an image")
     if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
         raise ImageError(f"{name}: neither a file nor a block device")
+    if stat.S_ISREG(mode) and not os.stat(name).st_size:
+        raise ImageError(f"{name}: is empty, not an image")
 
 
 @contextmanager
-def attached(spec: str, memory: int = 64 << 20) -> Iterator[tuple[Any, str]]:
-    """Boot a kernel with the image attached read-only; give (kernel handle, device path such as "/dev/vda1")."""
-    import vfslab
+def attached(source: Any, memory: int = 64 << 20) -> Iterator[tuple[Machine, str]]:
+    """Boot a machine with an image attached read-only; give (machine, device path such as "/dev/vda1").
 
-    name, partition = split(spec)
-    check_usable(name)
-    with vfslab.boot(memory=memory) as kernel:
+    source is the image's name as above, or its content: bytes, a bytearray or a file object.
+    """
+    from vfslab.init.machine import boot  # the whole kernel: loaded when there is an image to look at
+
+    name, partition = "image", None
+    if isinstance(source, str | os.PathLike):
+        name, partition = split(os.fspath(source))
+        check_usable(name)
+        source = name
+    with boot(memory) as machine:
         try:
-            kernel.attach("vda", name, read_only=True)
+            machine.attach("vda", source, read_only=True)
         except OSError as error:
             raise ImageError(f"{name}: {error.strerror or error}") from None
-        disk = kernel.kernel.disks[b"vda"]
-        parts = disk.part_tbl
-        if partition is not None and partition not in parts:
-            known = ", ".join(f"{name}#{number}" for number in sorted(parts)) or "it has no partitions"
-            raise ImageError(f"{spec}: no such partition ({known})")
-        if partition is None and parts and not looks_like_ext(kernel, "/dev/vda"):
-            lines = [
-                f"{name}#{number}: {size_text(part.bd_nr_sectors * 512)}" for number, part in sorted(parts.items())
-            ]
-            raise ImageError(f"{name}: partitioned, name one of: " + "; ".join(lines))
-        yield kernel, "/dev/vda" + (str(partition) if partition is not None else "")
+        yield machine, "/dev/vda" + choose_partition(machine, name, partition)
 
 
-def looks_like_ext(kernel: Any, device: str) -> bool:
+def choose_partition(machine: Machine, name: str, partition: int | None) -> str:
+    """Return the device's suffix for a partition, empty for the whole; ImageError lists the partitions if one is needed."""
+    parts = machine.kernel.disks[b"vda"].part_tbl
+    numbers = sorted(number for number in parts if number)
+    if partition is not None:
+        if partition not in numbers:
+            known = ", ".join(f"{name}#{number}" for number in numbers) or "it has no partitions"
+            raise ImageError(f"{name}#{partition}: no such partition ({known})")
+        return str(partition)
+    if numbers and not looks_like_ext(machine, "/dev/vda"):
+        lines = [f"{name}#{number}: {size_text(parts[number].bd_nr_sectors * 512)}" for number in numbers]
+        raise ImageError(f"{name}: partitioned, name one of: " + "; ".join(lines))
+    return ""
+
+
+def looks_like_ext(machine: Machine, device: str) -> bool:
     """True if an ext superblock's magic stands on the device itself (a table before it is then stale)."""
-    process = kernel.process()
+    process = machine.process()
     try:
         fd = process.open(device, process.O_RDONLY)
         try:
@@ -103,24 +121,31 @@ def looks_like_ext(kernel: Any, device: str) -> bool:
 
 
 @contextmanager
-def mounted(spec: str, options: str = "ro", memory: int = 64 << 20) -> Iterator[Image]:
-    """Boot a kernel with the image mounted read-only; ImageError with the kernel's reason if that fails."""
-    with attached(spec, memory) as (kernel, device):
-        process = kernel.process()
+def mounted(source: Any, options: str = "ro", memory: int = 64 << 20) -> Iterator[Image]:
+    """Boot a machine with the image mounted read-only; ImageError with the kernel's reason if that fails."""
+    with attached(source, memory) as (machine, device):
+        spec = os.fspath(source) if isinstance(source, str | os.PathLike) else "image"
+        process = machine.process()
         process.mkdir(MOUNTPOINT)
         try:
             process.mount(device, MOUNTPOINT, "ext4", options)
         except OSError as error:
-            raise ImageError(f"{spec}: {reason(kernel, error)}") from None
-        yield Image(spec, kernel, process, MOUNTPOINT, device)
+            raise ImageError(f"{spec}: {reason(machine, error)}") from None
+        yield Image(spec, machine, process, MOUNTPOINT, device)
 
 
-def reason(kernel: Any, error: OSError) -> str:
+def reason(machine: Machine, error: OSError) -> str:
     """Return why a mount failed: the kernel's last error about it, else the errno's text."""
-    for level, text in reversed(kernel.kernel.log):
-        if level <= 3:
-            return re.sub(r"^EXT4-fs( error)?( \(device )?(\w+)?\)?:? ?", "", text)
+    for level, text in reversed(machine.kernel.log):
+        if level <= KERN_ERR:
+            return without_device(text)
     return error.strerror or str(error)
+
+
+def without_device(text: str) -> str:
+    """Return a line of the kernel's log without the words for filesystem, device and function."""
+    text = re.sub(r"^EXT4-fs( error| warning)? \((device )?\w+\): ?(\w+: (?=inode #|block \d|group \d))?", "", text)
+    return text.replace("inode #", "inode ")
 
 
 def size_text(size: int) -> str:
