@@ -14,6 +14,7 @@ from vfslab.user.abi import fsdecode, is_descriptor, path_bytes, raise_error
 
 GETDENTS_BYTES = 32768
 SEEK_SET = 0
+ENOENT = 2
 
 
 class DirEntry:
@@ -97,7 +98,7 @@ class ScandirIterator:
                 if name not in (b".", b".."):
                     shown = self._decode(name)
                     return DirEntry(self._p, shown, self._join(shown), ino, d_type, self._dir_fd)
-            entries = self._p.getdents64(self._fd, GETDENTS_BYTES)
+            entries = readdir(self._p, self._fd, None if self._dir_fd is not None else self._path)
             if not entries:
                 self.close()
             self._entries = iter(entries)
@@ -130,6 +131,19 @@ class ScandirIterator:
             pass
 
 
+def readdir(p: Any, fd: int, path: Any) -> list[tuple[int, int, int, bytes]]:
+    """Return the next entries of an open directory, none at its end; an error names path.
+
+    A directory that was removed has come to its end, as POSIX wants it of the C library.
+    """
+    entries = syscall(p.task, "getdents64", fd, GETDENTS_BYTES)
+    if type(entries) is int:
+        if entries == -ENOENT:
+            return []
+        raise_error(entries, path)
+    return entries
+
+
 class DirectoryCalls:
     """Calls about whole directories; a part of Process."""
 
@@ -144,7 +158,7 @@ class DirectoryCalls:
             # os reads through a duplicate, from where the descriptor stands, and rewinds it in the end
             fd = syscall(self.task, "fcntl", path, 1030, 0)
             if fd < 0:
-                raise_error(fd, path)
+                raise_error(fd)
             return fd, path, path, fsdecode
         name = path_bytes(call, path)
         fd = syscall(self.task, "openat", AT_FDCWD, name, O_DIRECTORY | O_NONBLOCK | O_CLOEXEC, 0)
@@ -159,9 +173,7 @@ class DirectoryCalls:
         names: list[bytes] = []
         try:
             while True:
-                entries = syscall(self.task, "getdents64", fd, GETDENTS_BYTES)
-                if type(entries) is int:
-                    raise_error(entries, path)
+                entries = readdir(self, fd, None if given is not None else path)
                 if not entries:
                     break
                 names += [entry[3] for entry in entries]

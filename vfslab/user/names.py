@@ -229,17 +229,18 @@ class NameCalls:
         if is_descriptor(path):
             alone("utime", dir_fd, follow_symlinks)
             result = syscall(self.task, "utimensat", path, None, ns, 0)
-            if result < 0:
-                raise_error(result, path)
-            return
-        self._at("utimensat", path, ns, nofollow(follow_symlinks), dir_fd=dir_fd)
+        else:
+            name = path_bytes("utime", path)
+            result = syscall(self.task, "utimensat", dir_or_cwd(dir_fd), name, ns, nofollow(follow_symlinks))
+        if result < 0:
+            raise_error(result)  # os names no file here
 
     def truncate(self, path: Any, length: int) -> None:
         """Make a file length bytes long."""
         if is_descriptor(path):
-            result = syscall(self.task, "ftruncate", path, length)
-        else:
-            result = syscall(self.task, "truncate", path_bytes("truncate", path), length)
+            self.ftruncate(path, length)
+            return
+        result = syscall(self.task, "truncate", path_bytes("truncate", path), length)
         if result < 0:
             raise_error(result, path)
 
@@ -288,7 +289,7 @@ class NameCalls:
         """Make path the root of this process."""
         result = syscall(self.task, "chroot", path_bytes("chroot", path))
         if result < 0:
-            raise_error(result)
+            raise_error(result, path)
 
     def getcwdb(self) -> bytes:
         """Return the working directory."""
