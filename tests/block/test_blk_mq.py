@@ -382,3 +382,17 @@ def test_random_bios_do_what_a_bytearray_does(rng):
                 assert not bio.bi_status and (write or bytes(buffer) == before)
             ended, sent = [], 0
         assert disk.content == model
+
+
+def test_tracepoints_tell_of_each_bio_and_request(world):
+    from vfslab.kernel.trace import function_graph
+
+    disk = world.scripted()
+    with function_graph(world.kernel) as trace:
+        plugged([make_bio(disk.bdev, REQ_OP_READ, at, sectors(1)) for at in (0, 1)])
+    assert [name for name, _values, _call in trace.points] == [
+        "block_bio_queue",
+        "block_bio_queue",
+        "block_rq_issue",
+        "block_rq_complete",
+    ]

@@ -275,6 +275,31 @@ def test_an_error_of_the_file_is_an_io_error_of_the_device(k, p, tmp_path):
     assert any(line.startswith("loop0: sector") for line in k.dmesg())
 
 
+def test_mount_with_the_option_loop_has_the_device_until_umount(k, p):
+    """LO_FLAGS_AUTOCLEAR: nobody has to clean up."""
+    fd = p.open("/img", os.O_RDWR | os.O_CREAT)
+    p.write(fd, vfslab.deck_image())
+    p.close(fd)
+    p.mkdir("/mnt")
+    p.mount("/img", "/mnt", "ext4", "loop,ro")
+    lo = k.kernel.state["loop"][0]
+    assert lo.lo_flags & LO_FLAGS_AUTOCLEAR and lo.lo_disk.part0.bd_openers == 1
+    inner = p.open("/mnt/a123/hello.c", os.O_RDONLY)
+    loop = p.open("/dev/loop0", os.O_RDONLY)
+    with fails(errno.EBUSY):
+        p.ioctl(loop, LOOP_SET_FD, inner)
+    second = p.open("/dev/loop1", os.O_RDONLY)
+    p.ioctl(second, LOOP_SET_FD, inner)
+    with fails(errno.EBUSY):
+        p.umount("/mnt")
+    for descriptor in (inner, loop):
+        p.close(descriptor)
+    p.ioctl(second, LOOP_CLR_FD)
+    p.close(second)
+    p.umount("/mnt")
+    assert lo.lo_state == "unbound" and lo.lo_backing_file is None
+
+
 # --- RAM disk, /dev/null and its family -----------------------------------------------------------
 
 

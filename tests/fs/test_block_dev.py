@@ -301,6 +301,27 @@ def test_a_disk_pulled_out_while_it_is_open(k, p):
     assert slab.alive(Gendisk) == kept and slab.alive(BlockDevice) == len(k.kernel.bdev_map)
 
 
+def test_a_disk_pulled_out_under_a_mounted_filesystem(tmp_path):
+    """The names and files that are cached are still there; everything else is EIO; umount works."""
+    (tmp_path / "deck").write_bytes(vfslab.deck_image())
+    with vfslab.boot() as k:
+        k.attach("vda", tmp_path / "deck")
+        p = k.process()
+        p.mkdir("/mnt")
+        p.mount("/dev/vda", "/mnt", "ext4", "ro")
+        fd = p.open("/mnt/a123/hello.c", os.O_RDONLY)
+        text = p.read(fd, 100)
+        disk = k.kernel.disks[b"vda"]
+        k.detach("vda")
+        assert p.pread(fd, 100, 0) == text and p.stat("/mnt/a123").st_ino
+        with fails(errno.EIO):
+            p.listdir("/mnt/a789")
+        assert disk.part0.bd_openers == 1 and disk.part0.bd_holder is not None
+        p.close(fd)
+        p.umount("/mnt")
+        assert k.kernel._slab.alive(Gendisk) == len(k.kernel.disks)
+
+
 def test_a_node_whose_device_is_gone_is_enxio(k, p):
     rdev = p.stat("/dev/vda").st_rdev
     p.mknod("/vda", 0o60600, rdev)

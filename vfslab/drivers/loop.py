@@ -61,6 +61,7 @@ from vfslab.include.blkdev import (
 from vfslab.include.device import LOOP_CTRL_MINOR, LOOP_MAJOR, MISC_MAJOR
 from vfslab.include.fs import FMODE_WRITE, MAX_LFS_FILESIZE, File, FileOperations
 from vfslab.include.kernel import Kernel
+from vfslab.include.sched import CAP_SYS_ADMIN
 from vfslab.include.uapi import loop as uapi
 from vfslab.include.uapi.loop import (
     LO_FLAGS_AUTOCLEAR,
@@ -303,7 +304,7 @@ def loop_get_status(lo: LoopDevice) -> bytes:
 def loop_set_status(lo: LoopDevice, info: loop_info64) -> int:
     """Change offset, size limit, name and flags of a bound device."""
     loop_bound(lo)
-    if cpu.current.cred.fsuid:
+    if not cpu.current.cred.cap_effective >> CAP_SYS_ADMIN & 1:
         raise EPERM(lo.lo_disk.disk_name)
     loop_set_status_from_info(lo, info)
     scanned = lo.lo_flags & LO_FLAGS_PARTSCAN

@@ -39,6 +39,7 @@ from vfslab.fs.buffer import (
 )
 from vfslab.fs.file_table import fput
 from vfslab.fs.mpage import mpage_readahead
+from vfslab.fs.permission import capable
 from vfslab.include.blk_types import REQ_OP_WRITE, SECTOR_SHIFT, BdevInode, BlockDevice
 from vfslab.include.blkdev import GD_DEAD, GENHD_FL_NO_PART
 from vfslab.include.buffer_head import BH_MAPPED, BufferHead
@@ -60,6 +61,7 @@ from vfslab.include.kernel import Kernel
 from vfslab.include.mm_types import PAGE_SHIFT, PAGE_SIZE, Folio, ReadaheadControl
 from vfslab.include.mount import MNT_NODEV
 from vfslab.include.namei import LOOKUP_FOLLOW
+from vfslab.include.sched import CAP_SYS_ADMIN
 from vfslab.include.uapi import fs as uapi
 from vfslab.include.uapi.fcntl import AT_FDCWD, O_EXCL, SEEK_CUR, SEEK_END, SEEK_SET
 from vfslab.include.uapi.stat import S_IFBLK, S_ISBLK
@@ -401,7 +403,7 @@ def blkdev_ioctl(file: File, cmd: int, arg: Any) -> Any:
 def blkdev_change(file: File, bdev: BlockDevice, cmd: int, arg: Any) -> Any:
     """Do what changes a device; EACCES for who may not."""
     disk = bdev.bd_disk
-    if cmd in (uapi.BLKROSET, uapi.BLKRRPART, uapi.BLKFLSBUF, uapi.BLKBSZSET) and cpu.current.cred.fsuid:
+    if cmd in (uapi.BLKROSET, uapi.BLKRRPART, uapi.BLKFLSBUF, uapi.BLKBSZSET) and not capable(CAP_SYS_ADMIN):
         raise EACCES(bdev.bd_device)
     if cmd == uapi.BLKRRPART:
         if bdev_is_partition(bdev) or disk.flags & GENHD_FL_NO_PART:
