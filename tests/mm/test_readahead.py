@@ -85,6 +85,17 @@ def test_R3_what_readahead_leaves_is_read_alone(rng):
     world.check(file.f_mapping)
 
 
+def test_a_long_request_takes_islands_of_random_reads_with_it(rng):
+    world = World(memory=16 * MIB, rng=rng)
+    file = world.file(2 * MIB)
+    for page in (3, 77, 78, 200):
+        world.pread(file, PAGE, page * PAGE)
+    world.disk.log.clear()
+    assert world.pread(file, MIB, 0) == world.disk.content[:MIB]
+    assert world.disk.log == [(0, MIB)]
+    world.check(file.f_mapping)
+
+
 def test_willneed_reads_the_range_and_skips_what_is_there():
     world = World()
     file = world.file(MIB)

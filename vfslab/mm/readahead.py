@@ -13,7 +13,8 @@ The window of an open file (FileRaState) in pages; the mark stands async_size be
 A read at the start of a file, or right after the previous one, is sequential: four pages for
 one, then twice as much with each mark met, up to ra_pages. Any other small read is random and
 brings only what it asks for; unless the page cache holds the pages before it, which is the trace
-that a stream leaves. A request longer than ra_pages is read whole, in one folio if it is aligned.
+that a stream leaves. A request longer than ra_pages is read whole, in one folio if it is aligned;
+it brings nothing beyond, as reading ahead of the device's answer saves no time where it comes at once.
 
 A folio starts at a multiple of its size, a power of two up to 1 MiB, and never crosses a mark;
 at the end of the file it is cut to what is there, so a small file is one folio of its size.
@@ -22,6 +23,7 @@ Linux: mm/readahead.c ("Readahead Overview"), the policy of 6.12.   Chapter 8.
 Left out: POSIX_FADV_NOREUSE, plugging (fs/mpage.py does it), block cgroups. Beyond Linux: a stream
 over a file that is large against memory gives its own read-once folios back (drop_behind),
 where Linux lets them age; their memory serves the next window while it is still in the caches.
+And a long request does not go round single pages that are cached in its way (drop_islands).
 
 Always true
   R1  readahead is given folios that are locked, in the page cache and contiguous
@@ -50,7 +52,7 @@ from vfslab.mm.page_alloc import MAX_FOLIO_PAGES, filemap_alloc_folio, max_folio
 from vfslab.mm.swap import free_folio, lruvec_del_folio
 
 DROP_BEHIND_PAGES = 2048  # 8 MiB: the tail of a stream that stays in memory
-IN_USE = PG_LOCKED | PG_DIRTY | PG_WRITEBACK | PG_ACTIVE
+BUSY = PG_LOCKED | PG_DIRTY | PG_WRITEBACK
 
 
 def page_cache_sync_readahead(mapping: AddressSpace, ra: FileRaState, file: File, index: int, req_count: int) -> None:
@@ -65,6 +67,7 @@ def page_cache_sync_readahead(mapping: AddressSpace, ra: FileRaState, file: File
         return
     if req_count > max_pages:
         max_pages = min(req_count, MAX_FOLIO_PAGES)
+        drop_islands(mapping, index, index + max_pages)
     sequential = 0 <= index - (ra.prev_pos >> PAGE_SHIFT) <= 1
     if not index or sequential or req_count > ra.ra_pages:
         size = get_init_ra_size(req_count, max_pages)
@@ -235,6 +238,22 @@ def readahead_folios(rac: ReadaheadControl) -> list[Folio]:
     return folios
 
 
+def drop_islands(mapping: AddressSpace, index: int, end: int) -> None:
+    """Forget what random reads have left here and there in a stretch that is to be read whole.
+
+    A few idle pages are read again with the rest: one long bio costs less than many around them.
+    """
+    pages = mapping.i_pages
+    if pages.keys().isdisjoint(range(index, end)):
+        return
+    islands = dict.fromkeys(pages[page] for page in range(index, end) if page in pages)
+    if sum(folio.nr_pages for folio in islands) > (end - index) >> 1:
+        return
+    for folio in islands:
+        if not folio.flags & BUSY and folio._refcount == 1 and folio.private is None and folio.index >= index:
+            filemap.filemap_remove_folio(folio)
+
+
 def drop_behind(mapping: AddressSpace, index: int, nr: int) -> None:
     """A stream is to bring nr pages from index: of a large file, let go as many read-once pages 8 MiB behind it."""
     node = cpu.kernel.node
@@ -249,7 +268,7 @@ def drop_behind(mapping: AddressSpace, index: int, nr: int) -> None:
             page += 1
             continue
         page = folio.index + folio.nr_pages
-        if folio.flags & IN_USE or folio._refcount != 1 or folio.private is not None:
+        if folio.flags & (BUSY | PG_ACTIVE) or folio._refcount != 1 or folio.private is not None:
             continue
         lruvec_del_folio(node, folio)
         filemap.page_cache_delete(mapping, folio)
