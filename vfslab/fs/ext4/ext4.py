@@ -24,7 +24,7 @@ from vfslab.include.fs import Inode, SuperBlock
 from vfslab.kernel.errno import EFSBADCRC, EFSCORRUPTED
 from vfslab.kernel.printk import KERN_CRIT, KERN_WARNING, printk
 from vfslab.lib.crc32c import crc32c
-from vfslab.lib.kstruct import Embedded, KObject, Ptr, container_of, embedded, kstruct
+from vfslab.lib.kstruct import Embedded, KernelBug, KObject, Ptr, embedded, kstruct
 
 # what ext4_map_blocks() says of a run of blocks (m_flags)
 EXT4_MAP_HOLE, EXT4_MAP_MAPPED, EXT4_MAP_UNWRITTEN = 0, 1, 2
@@ -81,7 +81,7 @@ class Ext4SbInfo(KObject):
     s_mount_opts          the options given to mount, {name: value}
     s_journal_text        what the journal's replay in memory did, empty if nothing
     s_free                (free clusters, free inodes), once they have been counted
-    s_tables              {file type: (i_op, f_op, a_ops)} for new inodes; super.py fills it, inode.py knows no table
+    s_tables              {file type: (i_op, f_op)} for new inodes; super.py fills it, inode.py knows no table
     """
 
     s_sb: Ptr[SuperBlock] = None
@@ -160,8 +160,14 @@ def EXT4_SB(sb: SuperBlock) -> Ext4SbInfo:
 
 
 def EXT4_I(inode: Inode) -> Ext4InodeInfo:
-    """Return the Ext4InodeInfo that the VFS inode is embedded in."""
-    return container_of(inode, Ext4InodeInfo, "vfs_inode")
+    """Return the Ext4InodeInfo that the VFS inode is embedded in: container_of, on a hot path.
+
+    An inode can only be its vfs_inode, so the type of what it is embedded in says all.
+    """
+    ei = inode._container
+    if type(ei) is not Ext4InodeInfo:
+        raise KernelBug(f"{inode} is no inode of ext4")
+    return ei
 
 
 def ext4_inode_csum_seed(inode: Inode) -> int:

@@ -112,9 +112,9 @@ def with_holes(runs: list[Run], first: int, end: int) -> list[Run]:
 def ext4_find_leaf(inode: Inode, lblk: int) -> tuple[int, int, list[Run]]:
     """Return (first, end, runs) of the leaf that is in charge of lblk: it tells all from first up to end."""
     first, end, node, block = 0, EXT_MAX_BLOCKS, EXT4_I(inode).i_data, None
-    depth = ext4_ext_check(inode, node, None, None)
+    entries, depth = ext4_ext_check(inode, node, None, None)
     while depth:
-        starts, children = read_indexes(inode, node, first, end, block)
+        starts, children = read_indexes(inode, node, entries, first, end, block)
         at = max(bisect_right(starts, lblk) - 1, 0)
         # only the root may begin after block 0: what lies before its first index is a hole
         first = starts[at] if at or block is not None else 0
@@ -123,29 +123,29 @@ def ext4_find_leaf(inode: Inode, lblk: int) -> tuple[int, int, list[Run]]:
         if lblk < starts[at]:
             return first, starts[at], []
         first, block, depth = starts[at], children[at], depth - 1
-        node = read_extent_tree_block(inode, block, depth)
-    return first, end, read_extents(inode, node, first, end, block)
+        node, entries = read_extent_tree_block(inode, block, depth)
+    return first, end, read_extents(inode, node, entries, first, end, block)
 
 
-def read_extent_tree_block(inode: Inode, block: int, depth: int) -> bytes:
-    """Return the node in a block, with its header and checksum verified (X1, X4, X5)."""
+def read_extent_tree_block(inode: Inode, block: int, depth: int) -> tuple[bytes, int]:
+    """Return (node, entries in it) of the node in a block, its header and checksum verified (X1, X4, X5)."""
     sb = inode.i_sb
     if not ext4_sb_block_valid(EXT4_SB(sb), inode.i_ino, block, 1):
         ext4_error(sb, "ext4_find_extent", "a node of the extent tree lies where no file may", inode.i_ino, block)
     bh = sb_bread(sb, block)
     node = bytes(bh.b_data)
     try:
-        ext4_ext_check(inode, node, depth, block)
+        entries, _ = ext4_ext_check(inode, node, depth, block)
         if not bh.b_state & BH_VERIFIED:
             ext4_extent_block_csum_verify(inode, node, block)
             bh.b_state |= BH_VERIFIED
     finally:
         brelse(bh)
-    return node
+    return node, entries
 
 
-def ext4_ext_check(inode: Inode, node: bytes, depth: int | None, block: int | None) -> int:
-    """Return the depth of a node whose header can be believed (X1); EFSCORRUPTED if it cannot.
+def ext4_ext_check(inode: Inode, node: bytes, depth: int | None, block: int | None) -> tuple[int, int]:
+    """Return (entries, depth) of a node whose header can be believed (X1); EFSCORRUPTED if it cannot.
 
     depth is what the parent demands; None for the root, which says it itself.
     """
@@ -162,7 +162,7 @@ def ext4_ext_check(inode: Inode, node: bytes, depth: int | None, block: int | No
         bad_node(inode, f"invalid eh_entries {entries} of {room}", block)
     if found and not entries:
         bad_node(inode, "eh_entries is 0 but eh_depth is > 0", block)
-    return found
+    return entries, found
 
 
 def bad_node(inode: Inode, why: str, block: int | None) -> None:
@@ -179,9 +179,10 @@ def ext4_extent_block_csum_verify(inode: Inode, node: bytes, block: int) -> None
         ext4_checksum_error(inode.i_sb, "ext4_find_extent", "extent tree checksum is wrong", inode.i_ino, block)
 
 
-def read_indexes(inode: Inode, node: bytes, first: int, end: int, block: int | None) -> tuple[list[int], list[int]]:
+def read_indexes(
+    inode: Inode, node: bytes, entries: int, first: int, end: int, block: int | None
+) -> tuple[list[int], list[int]]:
     """Return (first file blocks, nodes) of an inner node's entries, in order (X2, X3)."""
-    entries = _read_header(node, 0)[1]
     starts, children, floor = [], [], first
     for start, low, high in _each_index(node[HEADER : HEADER + ENTRY * entries]):
         if start < floor or start >= end or (block is not None and not starts and start != first):
@@ -192,10 +193,9 @@ def read_indexes(inode: Inode, node: bytes, first: int, end: int, block: int | N
     return starts, children
 
 
-def read_extents(inode: Inode, node: bytes, first: int, end: int, block: int | None) -> list[Run]:
+def read_extents(inode: Inode, node: bytes, entries: int, first: int, end: int, block: int | None) -> list[Run]:
     """Return a leaf's extents as runs, in order (X2, X3, X4)."""
-    sbi, ino = EXT4_SB(inode.i_sb), inode.i_ino
-    entries = _read_header(node, 0)[1]
+    sbi, ino = inode.i_sb.s_fs_info, inode.i_ino
     runs, floor = [], first
     for start, length, high, low in _each_extent(node[HEADER : HEADER + ENTRY * entries]):
         state = EXT4_MAP_MAPPED
@@ -215,6 +215,7 @@ def read_extents(inode: Inode, node: bytes, first: int, end: int, block: int | N
 
 def ext4_ext_check_inode(inode: Inode, root: bytes) -> tuple[Run, ...] | None:
     """Check the root of a tree as it comes from the disk; return its runs if it is all there is, else None."""
-    if ext4_ext_check(inode, root, None, None):
+    entries, depth = ext4_ext_check(inode, root, None, None)
+    if depth:
         return None
-    return tuple(read_extents(inode, root, 0, EXT_MAX_BLOCKS, None))
+    return tuple(read_extents(inode, root, entries, 0, EXT_MAX_BLOCKS, None)) if entries else ()

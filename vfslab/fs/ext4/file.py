@@ -13,6 +13,7 @@ from vfslab.fs.ext4.extents import EXT_MAX_BLOCKS
 from vfslab.fs.ext4.format import EXT4_EXTENTS_FL, EXT4_INLINE_DATA_FL
 from vfslab.fs.ext4.inline import ext4_inline_content
 from vfslab.fs.ext4.inode import ext4_getattr, ext4_inode_location, ext4_map_blocks
+from vfslab.fs.ext4.readpage import ext4_aops
 from vfslab.fs.ext4.xattr import ext4_listxattr
 from vfslab.fs.read_write import generic_file_llseek_size, vfs_setpos
 from vfslab.include.fs import S_ENCRYPTED, File, FileOperations, Inode, InodeOperations
@@ -29,9 +30,13 @@ FIEMAP_EXTENT_LAST, FIEMAP_EXTENT_NOT_ALIGNED, FIEMAP_EXTENT_DATA_INLINE, FIEMAP
 
 
 def ext4_file_open(inode: Inode, file: File) -> None:
-    """Let everything be opened but what would show ciphertext."""
+    """Let everything be opened but what would show ciphertext.
+
+    The page cache gets its operations here, not in ext4_iget: most inodes are only looked at, and need none.
+    """
     if inode.i_flags & S_ENCRYPTED:
         raise ENOKEY(f"inode #{inode.i_ino} is encrypted")
+    inode.i_mapping.a_ops = ext4_aops
 
 
 def ext4_llseek(file: File, offset: int, whence: int) -> int:

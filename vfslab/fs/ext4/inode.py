@@ -124,25 +124,28 @@ def ext4_valid_inum(sbi: Ext4SbInfo, ino: int) -> bool:
 
 def ext4_inode_location(sb: SuperBlock, ino: int) -> tuple[int, int]:
     """Return (block, byte within it) of inode ino, which must be between 1 and s_inodes_count."""
-    sbi = EXT4_SB(sb)
+    sbi = sb.s_fs_info
     group, index = divmod(ino - 1, sbi.s_inodes_per_group)
     block, place = divmod(index, sbi.s_inodes_per_block)
-    return ext4_get_group_desc(sb, group).bg_inode_table + block, place * sbi.s_inode_size
+    gdp = sbi.s_group_desc.get(group) or ext4_get_group_desc(sb, group)
+    return gdp.bg_inode_table + block, place * sbi.s_inode_size
 
 
 def ext4_get_inode_loc(sb: SuperBlock, ino: int) -> tuple[BufferHead, int]:
-    """Return the buffer (with a reference) that holds inode ino, and its place in there.
-
-    Inodes made together are used together, so the blocks around it come along.
-    """
-    sbi = EXT4_SB(sb)
+    """Return the buffer (with a reference) that holds inode ino, and its place in there."""
     block, offset = ext4_inode_location(sb, ino)
     if (block, sb.s_blocksize) not in sb.s_bdev.bd_buffers:
-        table = ext4_get_group_desc(sb, (ino - 1) // sbi.s_inodes_per_group).bg_inode_table
-        first = max(block & -INODE_READAHEAD_BLOCKS, table)
-        last = min(block | INODE_READAHEAD_BLOCKS - 1, table + sbi.s_itb_per_group - 1)
-        sb_breadahead(sb, first, last - first + 1)
+        inode_readahead(sb, ino, block)
     return sb_bread(sb, block), offset
+
+
+def inode_readahead(sb: SuperBlock, ino: int, block: int) -> None:
+    """Bring the blocks around an inode's: inodes made together are used together."""
+    sbi = EXT4_SB(sb)
+    table = ext4_get_group_desc(sb, (ino - 1) // sbi.s_inodes_per_group).bg_inode_table
+    first = max(block & -INODE_READAHEAD_BLOCKS, table)
+    last = min(block | INODE_READAHEAD_BLOCKS - 1, table + sbi.s_itb_per_group - 1)
+    sb_breadahead(sb, first, last - first + 1)
 
 
 def ext4_inode_csum(sbi: Ext4SbInfo, ino: int, generation: int, raw: bytes, extra_isize: int) -> int:
@@ -162,32 +165,21 @@ def ext4_iget(sb: SuperBlock, ino: int, flags: int = EXT4_IGET_NORMAL) -> Inode:
 
     EXT4_IGET_SPECIAL lets reserved numbers through, EXT4_IGET_EA_INODE wants one that holds an attribute.
     """
-    sbi = EXT4_SB(sb)
+    sbi = sb.s_fs_info
     if not (ext4_valid_inum(sbi, ino) or (flags & EXT4_IGET_SPECIAL and 1 <= ino <= sbi.s_inodes_count)):
         ext4_error(sb, "ext4_iget", "illegal inode number", ino)
     inode = iget_locked(sb, ino)
     if inode.i_state & I_NEW:
         try:
-            ext4_read_inode(sb, sbi, inode)
-            check_kind(inode, flags)
+            ext4_read_inode(sb, sbi, inode, flags)
         except BaseException:
             iget_failed(inode)
             raise
         unlock_new_inode(inode)
-    elif EXT4_I(inode).i_flags & EXT4_EA_INODE_FL or flags & EXT4_IGET_EA_INODE:
-        try:
-            check_kind(inode, flags)
-        except BaseException:
-            iput(inode)
-            raise
+    elif (EXT4_I(inode).i_flags & EXT4_EA_INODE_FL != 0) != (flags & EXT4_IGET_EA_INODE != 0):
+        iput(inode)
+        ext4_error(sb, "ext4_iget", "the flag EA_INODE is not as expected", ino)
     return inode
-
-
-def check_kind(inode: Inode, flags: int) -> None:
-    """Raise EFSCORRUPTED if an attribute's inode is wanted and this is a file's, or the other way round."""
-    has, wanted = EXT4_I(inode).i_flags & EXT4_EA_INODE_FL, flags & EXT4_IGET_EA_INODE
-    if bool(has) != bool(wanted):
-        iget_error(inode, "unexpected EA_INODE flag" if has else "missing EA_INODE flag")
 
 
 def iget_error(inode: Inode, why: str) -> NoReturn:
@@ -195,7 +187,7 @@ def iget_error(inode: Inode, why: str) -> NoReturn:
     ext4_error(inode.i_sb, "ext4_iget", why, inode.i_ino)
 
 
-def ext4_read_inode(sb: SuperBlock, sbi: Ext4SbInfo, inode: Inode) -> None:
+def ext4_read_inode(sb: SuperBlock, sbi: Ext4SbInfo, inode: Inode, wanted: int) -> None:
     """Fill a new inode from the disk, each member once, and check it."""
     bh, at = ext4_get_inode_loc(sb, inode.i_ino)
     raw = bytes(bh.b_data[at : at + sbi.s_inode_size])
@@ -223,6 +215,8 @@ def ext4_read_inode(sb: SuperBlock, sbi: Ext4SbInfo, inode: Inode) -> None:
         if flags & EXT4_HUGE_FILE_FL:
             blocks <<= sb.s_blocksize_bits - 9
     inode.i_blocks, ei.i_flags = blocks, flags
+    if (flags & EXT4_EA_INODE_FL != 0) != (wanted & EXT4_IGET_EA_INODE != 0):
+        iget_error(inode, "the flag EA_INODE is not as expected")
     if flags & ANY_VFS_FLAG:
         ext4_set_inode_flags(inode, flags)
     if file_acl or file_acl_high:
@@ -285,13 +279,11 @@ def ext4_set_type(sbi: Ext4SbInfo, inode: Inode, ei: Ext4InodeInfo, kind: int, i
     tables = sbi.s_tables.get(kind)
     if tables is None:
         iget_error(inode, f"bogus i_mode ({inode.i_mode:o})")
-    inode.i_op, inode.i_fop, a_ops = tables
+    inode.i_op, inode.i_fop = tables
     if kind in (S_IFREG, S_IFDIR):
         if ei.i_flags & EXT4_INDEX_FL and kind == S_IFDIR and not sbi.s_compat & COMPAT_DIR_INDEX:
             iget_error(inode, "Dir with htree data on filesystem without dir_index feature")
         take_map(inode, ei, i_block)
-        if kind == S_IFREG:
-            inode.i_mapping.a_ops = a_ops
     elif kind == S_IFLNK:
         take_symlink(sbi, inode, ei, i_block)
     else:

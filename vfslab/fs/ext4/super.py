@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from vfslab.fs.buffer import bdev_drop_overlay
 from vfslab.fs.dcache import d_make_root
-from vfslab.fs.ext4.balloc import ext4_bg_has_super, ext4_bg_num_gdb, ext4_count_free
+from vfslab.fs.ext4.balloc import ext4_count_free, ext4_num_base_meta_blocks
 from vfslab.fs.ext4.block_validity import ext4_protect_reserved_inode, ext4_setup_system_zone
 from vfslab.fs.ext4.dir import ext4_dir_operations
 from vfslab.fs.ext4.ext4 import EXT4_I, EXT4_IGET_SPECIAL, EXT4_SB, Ext4InodeInfo, Ext4SbInfo, ext4_error, ext4_msg
@@ -39,7 +39,6 @@ from vfslab.fs.ext4.format import (
 from vfslab.fs.ext4.geometry import DEFAULT_SB_BLOCK, ext4_fill_sb_info, ext4_read_super
 from vfslab.fs.ext4.inode import ext4_iget
 from vfslab.fs.ext4.namei import ext4_dir_inode_operations
-from vfslab.fs.ext4.readpage import ext4_aops
 from vfslab.fs.ext4.symlink import ext4_encrypted_symlink_inode_operations, ext4_symlink_inode_operations
 from vfslab.fs.ext4.xattr import ext4_xattr_handlers
 from vfslab.fs.inode import iput
@@ -53,13 +52,13 @@ from vfslab.kernel.errno import EINVAL, EROFS, KernelError
 from vfslab.kernel.printk import KERN_ERR, KERN_INFO, KERN_NOTICE, KERN_WARNING
 from vfslab.kernel.slab import kfree, kzalloc
 
-_SPECIAL = (ext4_special_inode_operations, None, None)
+_SPECIAL = (ext4_special_inode_operations, None)
 TABLES = MappingProxyType(
     {
-        S_IFREG: (ext4_file_inode_operations, ext4_file_operations, ext4_aops),
-        S_IFDIR: (ext4_dir_inode_operations, ext4_dir_operations, None),
-        S_IFLNK: (ext4_symlink_inode_operations, None, None),
-        "encrypted symlink": (ext4_encrypted_symlink_inode_operations, None, None),
+        S_IFREG: (ext4_file_inode_operations, ext4_file_operations),
+        S_IFDIR: (ext4_dir_inode_operations, ext4_dir_operations),
+        S_IFLNK: (ext4_symlink_inode_operations, None),
+        "encrypted symlink": (ext4_encrypted_symlink_inode_operations, None),
         **dict.fromkeys((S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK), _SPECIAL),
     }
 )
@@ -263,7 +262,7 @@ def ext4_calculate_overhead(sb: SuperBlock) -> int:
         return es.s_overhead_clusters  # several groups' parts may share a cluster: mke2fs has counted
     blocks = sbi.s_first_data_block + sbi.s_groups_count * (sbi.s_itb_per_group + 2)
     for group in range(sbi.s_groups_count):
-        blocks += ext4_bg_has_super(sbi, group) + ext4_bg_num_gdb(sbi, group)
+        blocks += ext4_num_base_meta_blocks(sbi, group)
     return (blocks >> sbi.s_cluster_bits) + (journal_blocks(sb) >> sbi.s_cluster_bits)
 
 

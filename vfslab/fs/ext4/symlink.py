@@ -16,6 +16,8 @@ from vfslab.fs.ext4.inode import ext4_bread, ext4_getattr
 from vfslab.fs.ext4.xattr import ext4_listxattr
 from vfslab.include.dcache import Dentry
 from vfslab.include.fs import Inode, InodeOperations
+from vfslab.include.sched import Path
+from vfslab.include.stat import Kstat
 
 
 def ext4_get_link(dentry: Dentry | None, inode: Inode) -> bytes:
@@ -50,7 +52,14 @@ def ext4_encrypted_get_link(dentry: Dentry | None, inode: Inode) -> bytes:
     return fscrypt_nokey_name(raw[2 : 2 + length])
 
 
+def ext4_encrypted_symlink_getattr(path: Path, request_mask: int, flags: int) -> Kstat:
+    """Return attributes; the size is that of the target as it is shown."""
+    stat = ext4_getattr(path, request_mask, flags)
+    stat.size = len(ext4_encrypted_get_link(path.dentry, path.dentry.d_inode))
+    return stat
+
+
 ext4_symlink_inode_operations = InodeOperations(get_link=ext4_get_link, getattr=ext4_getattr, listxattr=ext4_listxattr)
 ext4_encrypted_symlink_inode_operations = InodeOperations(
-    get_link=ext4_encrypted_get_link, getattr=ext4_getattr, listxattr=ext4_listxattr
+    get_link=ext4_encrypted_get_link, getattr=ext4_encrypted_symlink_getattr, listxattr=ext4_listxattr
 )
