@@ -82,7 +82,6 @@ from vfslab.include.uapi.stat import PATH_MAX, S_IFDIR, S_IFMT, S_IXUGO
 from vfslab.kernel.errno import EACCES, EAGAIN, EBADF, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV
 from vfslab.kernel.locking import down_read
 from vfslab.kernel.sched import cpu
-from vfslab.kernel.slab import kzalloc
 
 WALK_TRAILING, WALK_NOFOLLOW = 1, 4  # the last component; a symlink is not followed, whatever was asked
 
@@ -107,10 +106,11 @@ def getname(name: bytes, flags: int = 0) -> Filename:
 
 
 def set_nameidata(dfd: int, name: Filename) -> Nameidata:
-    """Return the state of a new walk, which the running task is now on."""
-    task = cpu.current
-    nd = kzalloc(Nameidata)
-    nd.dfd, nd.name, nd.task = dfd, name, task
+    """Return the state of a new walk, which the running task is now on. It lives on the task's stack, so to speak."""
+    nd = Nameidata()
+    task = nd.task = cpu.current
+    nd._nr = task.pid
+    nd.dfd, nd.name = dfd, name
     nd.dentry_hashtable = task.kernel.dentry_hashtable
     nd.saved = task.nameidata
     task.nameidata = nd
