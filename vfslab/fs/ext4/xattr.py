@@ -43,7 +43,6 @@ from vfslab.include.fs import SB_POSIXACL, Inode, XattrHandler
 from vfslab.include.sched import CAP_SYS_ADMIN
 from vfslab.include.uapi.stat import S_IFLNK, S_IFMT
 from vfslab.kernel.errno import EINVAL, ENODATA, EOPNOTSUPP, ERANGE
-from vfslab.kernel.sched import cpu
 from vfslab.lib.crc32c import crc32c
 from vfslab.lib.ondisk import FormatError
 
@@ -159,7 +158,7 @@ def ibody_attributes(inode: Inode) -> tuple[list[XattrEntry], bytes]:
     size = EXT4_SB(inode.i_sb).s_inode_size
     if size <= EXT4_GOOD_OLD_INODE_SIZE:
         return [], b""
-    bh, offset = ext4_get_inode_loc(inode)
+    bh, offset = ext4_get_inode_loc(inode.i_sb, inode.i_ino)
     raw = bytes(bh.b_data[offset : offset + size])
     brelse(bh)
     try:
@@ -338,7 +337,7 @@ _HANDLER_OF = MappingProxyType(
             _namespace(EXT4_XATTR_INDEX_USER, b"user."),
             _acl(EXT4_XATTR_INDEX_POSIX_ACL_ACCESS, b"system.posix_acl_access"),
             _acl(EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT, b"system.posix_acl_default"),
-            _namespace(EXT4_XATTR_INDEX_TRUSTED, b"trusted.", lambda _: capable(cpu.current.cred, CAP_SYS_ADMIN)),
+            _namespace(EXT4_XATTR_INDEX_TRUSTED, b"trusted.", lambda _: capable(CAP_SYS_ADMIN)),
             _namespace(EXT4_XATTR_INDEX_SECURITY, b"security."),
             _namespace(EXT4_XATTR_INDEX_HURD, b"gnu."),
         )
