@@ -123,6 +123,13 @@ def test_bios_and_requests_are_used_over_and_over(world):
     assert len(world.kernel.fs_bio_set) == 1
 
 
+def test_a_bio_given_back_twice_is_a_bug(world):
+    bio = make_bio(world.scripted().bdev, REQ_OP_READ, 0, sectors(1))
+    bio_put(bio)
+    with pytest.raises(KernelBug):
+        bio_put(bio)
+
+
 # --- merging --------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,7 @@ from vfslab.kernel.slab import Slab, kzalloc
 
 
 class World:
-    """One running kernel, entered for good by this thread."""
+    """One running kernel, entered by this thread until another one is."""
 
     def __init__(self, memory=16 << 20):
         kernel = self.kernel = Kernel()
@@ -40,10 +40,14 @@ class World:
         kernel.baton = threading.RLock()
         kernel.clock = lambda: 0
         cpu.kernel = kernel
-        task = kernel.init_task = cpu.current = kzalloc(TaskStruct, kernel=kernel)
+        task = kernel.init_task = kzalloc(TaskStruct, kernel=kernel)
+        self.enter()
         task.cred, task.files = kzalloc(Cred), kzalloc(FilesStruct)
         kernel.node = kzalloc(Lruvec, limit_pages=memory >> 12)
         blkdev_init(kernel)
+
+    def enter(self):
+        cpu.kernel, cpu.current = self.kernel, self.kernel.init_task
 
     def attach(self, name, source, read_only=False):
         return hostdisk.attach(self.kernel, name, source, read_only)

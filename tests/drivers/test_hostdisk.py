@@ -5,10 +5,12 @@ import fcntl
 import io
 import os
 import random
+import subprocess
 
 import pytest
 
 from tests.block.world import World, submit
+from tests.conftest import needs_loop
 from vfslab.block.blk_core import blkdev_issue_flush
 from vfslab.fs.block_dev import bdev_file_open_by_dev, bdev_fput
 from vfslab.include.blk_types import REQ_FUA, REQ_OP_DISCARD, REQ_OP_READ, BlockDevice
@@ -85,6 +87,24 @@ def test_short_answers_of_the_host_are_completed(world, path, monkeypatch):
     assert world.read(disk.part0, 2, 8) == CONTENT[1024 : 1024 + 4096]
     world.write(disk.part0, 4, b"p" * 1024)
     assert path.read_bytes() == CONTENT[:2048] + b"p" * 1024 + CONTENT[3072:]
+
+
+@needs_loop
+@pytest.mark.parametrize("protected", [False, True])
+def test_a_block_device_of_the_host(world, path, protected):
+    options = ["--read-only"] if protected else []
+    done = subprocess.run(["losetup", "--find", "--show", *options, path], capture_output=True, text=True, check=True)
+    device = done.stdout.strip()
+    try:
+        disk = world.attach("vda", device, read_only=protected)
+        assert disk.part0.bd_nr_sectors == SECTORS and world.read(disk.part0, 5, 3) == CONTENT[2560:4096]
+        if not protected:
+            world.write(disk.part0, 5, b"h" * 512)
+            blkdev_issue_flush(disk.part0)
+            assert path.read_bytes()[2560:3072] == b"h" * 512
+        world.detach(disk)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 # --- read-only ------------------------------------------------------------------------------------
@@ -254,6 +274,11 @@ def test_two_kernels_can_have_one_file(path):
     first = one.attach("vda", path)
     second = two.attach("vda", path)
     two.write(second.part0, 0, b"2" * 512)
-    one.__init__()  # the thread is in the first kernel again, with another disk
-    assert first.part0 is not second.part0
-    assert one.read(one.attach("vda", path).part0, 0) == b"2" * 512
+    one.enter()
+    assert one.read(first.part0, 0) == b"2" * 512 and one.kernel.disks == {b"vda": first}
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0b"])
+def test_what_cannot_be_a_name_in_dev_is_no_name_for_a_disk(world, name):
+    with pytest.raises(ValueError):
+        world.attach(name, b"")

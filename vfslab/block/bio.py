@@ -39,6 +39,7 @@ from vfslab.include.blk_types import (
 from vfslab.kernel.errno import EIO, ENODATA, ENODEV, ENOMEM, ENOSPC, EOPNOTSUPP, ETIMEDOUT, KernelError
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kzalloc
+from vfslab.lib.kstruct import KernelBug
 
 
 def bio_alloc(bdev: BlockDevice, opf: int) -> Bio:
@@ -55,6 +56,8 @@ def bio_alloc(bdev: BlockDevice, opf: int) -> Bio:
 
 def bio_put(bio: Bio) -> None:
     """Give a finished bio back; its owner must not look at it any more."""
+    if bio.bi_bdev is None:
+        raise KernelBug(f"{bio!r} is given back twice")
     bio.bi_bdev = bio.bi_end_io = bio.bi_private = bio.bi_next = None
     bio.bi_size = bio.bi_status = bio.bi_flags = 0
     bio.bi_remaining = 1

@@ -98,8 +98,10 @@ def attach(kernel: Kernel, name: bytes | str, source: Any, read_only: bool = Fal
     """Return a new disk over source, with its nodes in /dev; errors of the host are raised as OSError.
 
     source is a path (file or block device), bytes, a bytearray, or a seekable binary file object.
-    A source that cannot be written gives a read-only disk.
+    A source that cannot be written gives a read-only disk. A name that another disk has is EBUSY.
     """
+    if os.fsencode(name) in (b"", b".", b"..") or {0, ord("/")} & {*os.fsencode(name)}:
+        raise ValueError(f"{name!r} cannot be the name of a disk")
     with running(kernel):
         host = kzalloc(HostDisk)
         read_only = open_source(host, source, read_only)
