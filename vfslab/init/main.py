@@ -43,6 +43,7 @@ from vfslab.fs import (
 from vfslab.fs.block_dev import blkdev_init
 from vfslab.fs.char_dev import chrdev_init
 from vfslab.fs.devtmpfs import devtmpfs_fs_type, devtmpfs_init
+from vfslab.fs.ext4.super import ext4_fs_type
 from vfslab.fs.filesystems import register_filesystem
 from vfslab.fs.ramfs.inode import ramfs_fs_type
 from vfslab.include.kernel import Kernel
@@ -61,13 +62,7 @@ SYSTEM_CALL_FILES = (
     *(d_path, fcntl, file, ioctl, namei_ops, namespace, open, proc, read_write, readdir, stat, statfs, sync, utimes),
     *(xattr, fork, sys),
 )
-FILESYSTEMS = (ramfs_fs_type, devtmpfs_fs_type)
-try:
-    from vfslab.fs.ext4.super import ext4_fs_type
-
-    FILESYSTEMS += (ext4_fs_type,)
-except ModuleNotFoundError:
-    pass
+FILESYSTEMS = (ramfs_fs_type, devtmpfs_fs_type, ext4_fs_type)
 DRIVERS = (mem.chr_dev_init, brd.brd_init, loop.loop_init)
 LEAST_MEMORY = 1 << 20
 
