@@ -144,7 +144,7 @@ def reason(machine: Machine, error: OSError) -> str:
 
 def without_device(text: str) -> str:
     """Return a line of the kernel's log without the words for filesystem, device and function."""
-    text = re.sub(r"^EXT4-fs( error| warning)? \((device )?\w+\): ?(\w+: (?=inode #|block \d|group \d))?", "", text)
+    text = re.sub(r"^EXT4-fs (error|warning) \(device \w+\): \w+: |^EXT4-fs \(\w+\): ", "", text)
     return text.replace("inode #", "inode ")
 
 

@@ -36,10 +36,10 @@ def check_descriptors(fsck: Fsck) -> None:
     for group in range(sbi.s_groups_count):
         try:
             if not ext4_group_desc_csum_verify(sbi, group, ext4_raw_group_desc(fsck.sb, group)):
-                fsck.report(f"group {group}: the checksum of its descriptor is wrong")
+                fsck.report(f"checksum of group {group}'s descriptor is wrong")
             gdp = ext4_get_group_desc(fsck.sb, group)
         except KernelError as error:
-            fsck.report(f"group {group}: {error.args[-1] if error.args else error}")
+            fsck.group_failed(group, error)
             fsck.lost = fsck.unread = True
             continue
         parts = (
@@ -120,9 +120,11 @@ def check_block_bitmap(fsck: Fsck, group: int, gdp: Ext4GroupDesc) -> None:
     try:
         bitmap = ext4_read_block_bitmap(fsck.sb, group)
     except KernelError as error:
-        fsck.report(f"group {group}: {error.args[-1] if error.args else error}")
+        fsck.group_failed(group, error)
         return
-    marked = int.from_bytes(bitmap, "little") & whole
+    bits = int.from_bytes(bitmap, "little")
+    check_padding(fsck, group, "block bitmap", bits, fsck.clusters_in(group))
+    marked = bits & whole
     if gdp.bg_flags & EXT4_BG_BLOCK_UNINIT:
         marked = fsck.system.get(group, 0)
     first, ratio = ext4_group_first_block_no(sbi, group), sbi.s_cluster_ratio
@@ -144,9 +146,17 @@ def check_inode_counts(fsck: Fsck, group: int, gdp: Ext4GroupDesc, dirs: int) ->
         bitmap = ext4_read_inode_bitmap(fsck.sb, group)
     except KernelError:
         return  # check_inodes() has told
-    per_group = fsck.sbi.s_inodes_per_group
-    free = per_group - (int.from_bytes(bitmap, "little") & (1 << per_group) - 1).bit_count()
+    per_group, bits = fsck.sbi.s_inodes_per_group, int.from_bytes(bitmap, "little")
+    check_padding(fsck, group, "inode bitmap", bits, per_group)
+    free = per_group - (bits & (1 << per_group) - 1).bit_count()
     if free != gdp.bg_free_inodes_count:
         fsck.report(f"group {group}: {free} inodes are free, but bg_free_inodes_count is {gdp.bg_free_inodes_count}")
     if dirs != gdp.bg_used_dirs_count and not fsck.unread:
         fsck.report(f"group {group}: {dirs} directories, but bg_used_dirs_count is {gdp.bg_used_dirs_count}")
+
+
+def check_padding(fsck: Fsck, group: int, what: str, bits: int, count: int) -> None:
+    """The bits behind the last that counts are set, so that nobody takes what there is not; 0: a bitmap never written."""
+    room = fsck.sb.s_blocksize * 8
+    if bits and bits >> count != (1 << room - count) - 1:
+        fsck.report(f"group {group}: the padding at the end of the {what} is not all set")

@@ -13,6 +13,7 @@ from vfslab.fs.buffer import brelse, sb_bread, sb_breadahead
 from vfslab.fs.ext4.balloc import ext4_get_group_desc
 from vfslab.fs.ext4.ext4 import EXT4_I, EXT4_SB, Ext4GroupDesc
 from vfslab.fs.ext4.format import (
+    COMPAT_HAS_JOURNAL,
     EXT4_BAD_INO,
     EXT4_BG_INODE_UNINIT,
     EXT4_EA_INODE_FL,
@@ -32,13 +33,14 @@ from vfslab.fs.ext4.format import (
     ext4_inode,
 )
 from vfslab.fs.ext4.fsck.maps import check_map, check_resize_inode
-from vfslab.fs.ext4.fsck.state import Directory, Fsck
+from vfslab.fs.ext4.fsck.state import Directory, Fsck, text_of
 from vfslab.fs.ext4.fsck.xattrs import check_xattrs_of
 from vfslab.fs.ext4.ialloc import ext4_read_inode_bitmap
 from vfslab.fs.ext4.inode import CHECKSUM_HI_END, ext4_inode_csum, ext4_inode_is_fast_symlink
+from vfslab.fs.jbd2.journal import load_journal
 from vfslab.include.fs import Inode
 from vfslab.include.uapi.stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
-from vfslab.kernel.errno import KernelError
+from vfslab.kernel.errno import EFSCORRUPTED, KernelError
 
 TABLE_AHEAD = 32  # blocks of an inode table that are read at once
 KINDS = (0x1, 0x2, 0x4, 0x6, 0x8, 0xA, 0xC)  # FIFO, character device, directory, block device, file, symlink, socket
@@ -57,7 +59,7 @@ def check_inodes(fsck: Fsck) -> None:
             gdp = ext4_get_group_desc(fsck.sb, group)
             bitmap = ext4_read_inode_bitmap(fsck.sb, group)
         except KernelError as error:
-            fsck.report(f"group {group}: {error.args[0] if error.args else error}")
+            fsck.group_failed(group, error)
             fsck.lost = fsck.unread = True
             continue
         check_table(fsck, group, gdp, bitmap)
@@ -184,9 +186,11 @@ def check_contents(fsck: Fsck, inode: Inode, raw: bytes, values: tuple, reserved
     attributes = check_xattrs_of(fsck, inode, raw, ei.i_file_acl)
     runs: list = []
     if has_map(fsck, inode):
-        keep = kind == S_IFDIR or ino == sbi.s_es.s_orphan_file_inum
+        keep = kind in (S_IFDIR, S_IFLNK) or ino in (sbi.s_es.s_orphan_file_inum, sbi.s_es.s_journal_inum)
         runs, end = check_map(fsck, inode, keep)
         check_size(fsck, inode, end)
+        if kind == S_IFLNK:
+            check_target(fsck, inode, runs)
     clusters = fsck.settle(ino, bool(sbi.s_ro_compat & RO_COMPAT_SHARED_BLOCKS)) + attributes.clusters
     expected = clusters * sbi.s_cluster_ratio * (sb.s_blocksize >> 9)
     if (not reserved or ino == EXT4_JOURNAL_INO) and expected != sectors and not fsck.lost:
@@ -196,6 +200,8 @@ def check_contents(fsck: Fsck, inode: Inode, raw: bytes, values: tuple, reserved
         fsck.directories.append(Directory(ino, inode.i_generation, flags, inode.i_size, tuple(runs), inline))
     elif ino == sbi.s_es.s_orphan_file_inum:
         fsck.orphan_runs, fsck.orphan_generation = runs, inode.i_generation
+    elif ino == sbi.s_es.s_journal_inum and sbi.s_compat & COMPAT_HAS_JOURNAL:
+        check_journal(fsck, inode, runs)
     if flags & EXT4_INLINE_DATA_FL and attributes.inline is None:
         fsck.report(f"inode {ino}: inline data without the attribute system.data")
         fsck.unread = fsck.unread or kind == S_IFDIR
@@ -223,3 +229,42 @@ def check_size(fsck: Fsck, inode: Inode, end: int) -> None:
             fsck.report(f"inode {ino}: a directory of {size} bytes, but of {end} blocks")
     elif end and size < (end - 1) * block_size and not EXT4_I(inode).i_flags & (EXT4_VERITY_FL | EXT4_ENCRYPT_FL):
         fsck.unlinked.setdefault(ino, f"i_size is {size}, but block {end - 1} of it is written")
+
+
+def check_target(fsck: Fsck, inode: Inode, runs: list) -> None:
+    """The target of a long symlink ends where i_size says, with a zero behind it."""
+    if EXT4_I(inode).i_flags & EXT4_ENCRYPT_FL or not runs:
+        return
+    try:
+        target = read_block(fsck, runs[0][2])
+    except KernelError as error:
+        fsck.failed(inode.i_ino, error)
+        return
+    if target.find(b"\0") != inode.i_size:
+        fsck.report(
+            f"inode {inode.i_ino}: block {runs[0][2]}: the symlink's target is not of the {inode.i_size} bytes in i_size"
+        )
+
+
+def check_journal(fsck: Fsck, inode: Inode, runs: list) -> None:
+    """Check the journal's superblock; what the log holds was checked when it was replayed."""
+    where = {lblk: (count, pblk) for lblk, count, pblk in runs}
+
+    def j_read(block: int) -> bytes:
+        for lblk, (count, pblk) in where.items():
+            if lblk <= block < lblk + count:
+                return read_block(fsck, pblk + block - lblk)
+        raise EFSCORRUPTED(f"block {block} of the journal is a hole")
+
+    try:
+        load_journal(j_read, fsck.sb.s_blocksize, inode.i_size >> fsck.sb.s_blocksize_bits)
+    except KernelError as error:
+        fsck.report(f"inode {inode.i_ino}: journal: {text_of(error)}")
+
+
+def read_block(fsck: Fsck, block: int) -> bytes:
+    """Return the bytes of a block."""
+    bh = sb_bread(fsck.sb, block)
+    data = bytes(bh.b_data)
+    brelse(bh)
+    return data

@@ -52,18 +52,19 @@ def extent_runs(fsck: Fsck, inode: Inode) -> Iterator[tuple[int, int, int, bool]
         block, depth, first, end = stack.pop()
         try:
             if block is None:
-                node, depth = root, ext4_ext_check(inode, root, None, None)
+                node = root
+                entries, depth = ext4_ext_check(inode, root, None, None)
             else:
-                node = read_extent_tree_block(inode, block, depth)
+                node, entries = read_extent_tree_block(inode, block, depth)
                 if not fsck.claim(inode.i_ino, block, 1):
                     continue
             if depth:
-                starts, children = read_indexes(inode, node, first, end, block)
+                starts, children = read_indexes(inode, node, entries, first, end, block)
                 ends = [*starts[1:], end]
                 below = zip(children, [depth - 1] * len(starts), starts, ends, strict=True)
                 stack += reversed(list(below))
                 continue
-            runs = read_extents(inode, node, first, end, block)
+            runs = read_extents(inode, node, entries, first, end, block)
         except KernelError as error:
             fsck.failed(inode.i_ino, error)
             fsck.lost = True

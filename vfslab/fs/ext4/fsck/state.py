@@ -96,6 +96,11 @@ class Fsck(KObject):
         text = text_of(error)
         self.report(text if "inode" in text else f"inode {ino}: {text}")
 
+    def group_failed(self, group: int, error: Exception) -> None:
+        """Add a problem of a group that a function of ext4 has raised."""
+        text = text_of(error)
+        self.report(text if f"group {group}" in text else f"group {group}: {text}")
+
     def lines(self) -> list[str]:
         """Return the problems, one line each."""
         return [*self.problems, *([f"and {self.more} more problems"] if self.more else [])]
