@@ -22,7 +22,7 @@ class Kernel(KObject):
     sys_call_table   {name: function(*args)}; composed by init from the tables of the files that define them
     dentry_hashtable {(parent Dentry, name): Dentry}; inode_hashtable {(sb, ino): Inode}
     mount_hashtable  {(parent Vfsmount, mountpoint Dentry): Mount}; mountpoint_hashtable {Dentry: Mountpoint}
-    bdev_map         {device number: BlockDevice}; chrdev_map {major: FileOperations}
+    bdev_map         {device number: BlockDevice}; chrdev_map {device number: Device}
     device_add       functions (BlockDevice, added: bool) to tell when a device comes or goes (devtmpfs)
     copy_task        functions (child, parent) to call when a task forks: files, paths, namespaces are copied above us
     exit_task        functions (task) to call when a task exits
