@@ -131,9 +131,8 @@ def shutdown(kernel: Kernel) -> None:
         for task in [task for task in kernel.tasks.values() if task is not kernel.init_task]:
             fork.do_exit(task)
         umount_everything(kernel)
+        remove_disks(kernel)
         fork.do_exit(kernel.init_task)
-        for disk in list(kernel.disks.values()):
-            attempt(hostdisk.detach, kernel, disk)
         kernel.running = False
 
 
@@ -142,6 +141,19 @@ def umount_everything(kernel: Kernel) -> None:
     ns = kernel.init_task.nsproxy.mnt_ns
     while len(ns.mounts) > 1:
         attempt(namespace.umount_tree, ns.mounts[max(ns.mounts)])
+
+
+def remove_disks(kernel: Kernel) -> None:
+    """Take all disks away: loop devices let their files go first, then what lies on files of the host."""
+    for number, lo in list(kernel.state["loop"].items()):
+        if lo.lo_state == loop.LO_BOUND:
+            attempt(loop.__loop_clr_fd, lo)
+        attempt(loop.loop_remove, number)
+    for disk in list(kernel.disks.values()):
+        if disk.fops is hostdisk.hostdisk_fops:
+            attempt(hostdisk.detach, kernel, disk)
+        else:
+            attempt(brd.brd_del, disk)
 
 
 def attempt(function: Callable, *args: Any) -> None:
