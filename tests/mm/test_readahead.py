@@ -12,7 +12,7 @@ import pytest
 from tests.mm.world import World
 from vfslab.include.fs import FMODE_RANDOM
 from vfslab.include.mm_types import PG_READAHEAD
-from vfslab.mm.filemap import filemap_cachestat
+from vfslab.mm.filemap import filemap_cachestat, filemap_get_folio, folio_put
 from vfslab.mm.readahead import folio_size, force_page_cache_readahead
 
 PAGE, MIB = 4096, 1 << 20
@@ -93,6 +93,20 @@ def test_a_long_request_takes_islands_of_random_reads_with_it(rng):
     world.disk.log.clear()
     assert world.pread(file, MIB, 0) == world.disk.content[:MIB]
     assert world.disk.log == [(0, MIB)]
+    world.check(file.f_mapping)
+
+
+def test_islands_in_use_stay_and_are_gone_round(rng):
+    world = World(memory=64 * MIB, rng=rng)
+    file = world.file(8 * MIB)
+    held = []
+    for page in rng.sample(range(1, 2048), 60):
+        world.pread(file, PAGE, page * PAGE)
+        held += [filemap_get_folio(file.f_mapping, page)] if rng.random() < 0.5 else []
+    assert world.pread(file, 8 * MIB, 0) == world.disk.content
+    for folio in held:
+        assert file.f_mapping.i_pages[folio.index] is folio
+        folio_put(folio)
     world.check(file.f_mapping)
 
 

@@ -51,7 +51,8 @@ from vfslab.mm import filemap
 from vfslab.mm.page_alloc import MAX_FOLIO_PAGES, filemap_alloc_folio, max_folio_pages
 from vfslab.mm.swap import free_folio, lruvec_del_folio
 
-DROP_BEHIND_PAGES = 2048  # 8 MiB: the tail of a stream that stays in memory
+DROP_BEHIND_PAGES = 512  # 2 MiB: the tail of a stream that stays; more would not fit the caches of a processor
+LONG_STRETCH = 33  # pages: more than the usual window
 BUSY = PG_LOCKED | PG_DIRTY | PG_WRITEBACK
 
 
@@ -67,7 +68,6 @@ def page_cache_sync_readahead(mapping: AddressSpace, ra: FileRaState, file: File
         return
     if req_count > max_pages:
         max_pages = min(req_count, MAX_FOLIO_PAGES)
-        drop_islands(mapping, index, index + max_pages)
     sequential = 0 <= index - (ra.prev_pos >> PAGE_SHIFT) <= 1
     if not index or sequential or req_count > ra.ra_pages:
         size = get_init_ra_size(req_count, max_pages)
@@ -161,8 +161,8 @@ def page_cache_ra_unbounded(mapping: AddressSpace, file: File | None, index: int
     end = min(index + nr, eof)
     pages = mapping.i_pages
     while index < end:
-        if index in pages:
-            index += pages[index].nr_pages - (index - pages[index].index)
+        if index in pages and not drop_islands(mapping, index, end):
+            index = pages[index].index + pages[index].nr_pages
             continue
         rac = kzalloc(ReadaheadControl, file, mapping, None, index)
         index = fill_with_folios(rac, index, end, mark, eof, min_pages)
@@ -178,7 +178,8 @@ def fill_with_folios(rac: ReadaheadControl, index: int, end: int, mark: int, eof
         stop = mark if index < mark < end else end
         nr = folio_size(index, stop, eof, largest, min_pages)
         if nr > 1 and not pages.keys().isdisjoint(range(index + 1, index + nr)):
-            nr = next_hit(pages, index + 1) - index
+            if not drop_islands(mapping, index + 1, end):
+                nr = min(nr, next_hit(pages, index + 1) - index)
         folio = filemap_alloc_folio(mapping, index, nr, must=False)
         if folio is None:
             break
@@ -238,24 +239,27 @@ def readahead_folios(rac: ReadaheadControl) -> list[Folio]:
     return folios
 
 
-def drop_islands(mapping: AddressSpace, index: int, end: int) -> None:
-    """Forget what random reads have left here and there in a stretch that is to be read whole.
+def drop_islands(mapping: AddressSpace, index: int, end: int) -> bool:
+    """Forget what random reads have left here and there in a stretch to be read whole; return whether it is empty.
 
     A few idle pages are read again with the rest: one long bio costs less than many around them.
     """
     pages = mapping.i_pages
-    if pages.keys().isdisjoint(range(index, end)):
-        return
+    if end - index < LONG_STRETCH:
+        return False
     islands = dict.fromkeys(pages[page] for page in range(index, end) if page in pages)
     if sum(folio.nr_pages for folio in islands) > (end - index) >> 1:
-        return
+        return False
+    gone = 0
     for folio in islands:
         if not folio.flags & BUSY and folio._refcount == 1 and folio.private is None and folio.index >= index:
             filemap.filemap_remove_folio(folio)
+            gone += 1
+    return gone == len(islands)
 
 
 def drop_behind(mapping: AddressSpace, index: int, nr: int) -> None:
-    """A stream is to bring nr pages from index: of a large file, let go as many read-once pages 8 MiB behind it."""
+    """A stream is to bring nr pages from index: of a large file, let go as many read-once pages some way behind it."""
     node = cpu.kernel.node
     if mapping.host.i_size >> PAGE_SHIFT <= node.limit_pages >> 1:
         return
