@@ -128,11 +128,8 @@ def ext4_find_leaf(inode: Inode, lblk: int) -> tuple[int, int, list[Run]]:
 
 
 def read_extent_tree_block(inode: Inode, block: int, depth: int) -> tuple[bytes, int]:
-    """Return (node, entries in it) of the node in a block, its header and checksum verified (X1, X4, X5)."""
-    sb = inode.i_sb
-    if not ext4_sb_block_valid(EXT4_SB(sb), inode.i_ino, block, 1):
-        ext4_error(sb, "ext4_find_extent", "a node of the extent tree lies where no file may", inode.i_ino, block)
-    bh = sb_bread(sb, block)
+    """Return (node, entries in it) of the node in a block, its header and checksum verified (X1, X5)."""
+    bh = sb_bread(inode.i_sb, block)
     node = bytes(bh.b_data)
     try:
         entries, _ = ext4_ext_check(inode, node, depth, block)
@@ -182,13 +179,17 @@ def ext4_extent_block_csum_verify(inode: Inode, node: bytes, block: int) -> None
 def read_indexes(
     inode: Inode, node: bytes, entries: int, first: int, end: int, block: int | None
 ) -> tuple[list[int], list[int]]:
-    """Return (first file blocks, nodes) of an inner node's entries, in order (X2, X3)."""
+    """Return (first file blocks, nodes) of an inner node's entries, in order (X2, X3, X4)."""
+    sbi, ino = EXT4_SB(inode.i_sb), inode.i_ino
     starts, children, floor = [], [], first
     for start, low, high in _each_index(node[HEADER : HEADER + ENTRY * entries]):
         if start < floor or start >= end or (block is not None and not starts and start != first):
             bad_node(inode, f"invalid index entries (file block {start})", block)
+        child = high << 32 | low
+        if not ext4_sb_block_valid(sbi, ino, child, 1):
+            bad_node(inode, f"the node below file block {start} lies where no file may (disk block {child})", block)
         starts.append(start)
-        children.append(high << 32 | low)
+        children.append(child)
         floor = start + 1
     return starts, children
 
@@ -217,5 +218,6 @@ def ext4_ext_check_inode(inode: Inode, root: bytes) -> tuple[Run, ...] | None:
     """Check the root of a tree as it comes from the disk; return its runs if it is all there is, else None."""
     entries, depth = ext4_ext_check(inode, root, None, None)
     if depth:
+        read_indexes(inode, root, entries, 0, EXT_MAX_BLOCKS, None)
         return None
     return tuple(read_extents(inode, root, entries, 0, EXT_MAX_BLOCKS, None)) if entries else ()

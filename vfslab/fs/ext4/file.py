@@ -18,7 +18,7 @@ from vfslab.fs.ext4.xattr import ext4_listxattr
 from vfslab.fs.read_write import generic_file_llseek_size, vfs_setpos
 from vfslab.include.fs import S_ENCRYPTED, File, FileOperations, Inode, InodeOperations
 from vfslab.include.uapi.fcntl import SEEK_DATA, SEEK_HOLE
-from vfslab.kernel.errno import ENOKEY, ENXIO
+from vfslab.kernel.errno import ENOENT, ENOKEY, ENXIO
 from vfslab.mm.filemap import generic_file_read_iter
 
 FIEMAP_EXTENT_LAST, FIEMAP_EXTENT_NOT_ALIGNED, FIEMAP_EXTENT_DATA_INLINE, FIEMAP_EXTENT_UNWRITTEN = (
@@ -71,13 +71,11 @@ def seek_in_map(inode: Inode, offset: int, wants_data: bool) -> int:
 
 
 def seek_inline(inode: Inode, offset: int, wants_data: bool) -> int:
-    """As seek_in_map, for data inside the inode: one piece, then perhaps a hole."""
+    """As seek_in_map, for data inside the inode: one piece of data. ENOENT if i_size promises more, as in Linux."""
     end = min(len(ext4_inline_content(inode)), inode.i_size)
-    if wants_data:
-        if offset >= end:
-            raise ENXIO(offset)
-        return offset
-    return max(offset, end)
+    if offset >= end or (end < inode.i_size and not wants_data):
+        raise ENOENT(offset)
+    return offset if wants_data else end
 
 
 def ext4_fiemap(inode: Inode, start: int, length: int) -> list[tuple[int, int, int, int]]:

@@ -40,8 +40,12 @@ def ext4_inline_content(inode: Inode) -> bytes:
 
 
 def ext4_read_inline_data(inode: Inode) -> bytes:
-    """Return the file's data, at most i_size bytes; what i_size promises beyond it is zeros."""
-    return ext4_inline_content(inode)[: inode.i_size]
+    """Return the file's i_size bytes; EFSCORRUPTED if there is room for less."""
+    content = ext4_inline_content(inode)
+    if inode.i_size > len(content):
+        text = f"i_size {inode.i_size}, but inline data of {len(content)} bytes"
+        ext4_error(inode.i_sb, "ext4_read_inline_data", text, inode.i_ino)
+    return content[: inode.i_size]
 
 
 def ext4_readpage_inline(inode: Inode, folio: Folio) -> None:

@@ -68,7 +68,6 @@ from vfslab.fs.stat import generic_fill_statx_attr, generic_fillattr
 from vfslab.include.buffer_head import BH_MAPPED, BH_UNWRITTEN, BufferHead
 from vfslab.include.fs import (
     I_NEW,
-    MAX_LFS_FILESIZE,
     S_APPEND,
     S_CASEFOLD,
     S_DIRSYNC,
@@ -208,7 +207,7 @@ def ext4_read_inode(sb: SuperBlock, sbi: Ext4SbInfo, inode: Inode, wanted: int) 
     inode.i_uid, inode.i_gid = uid | uid_high << 16, gid | gid_high << 16
     kind = mode & S_IFMT
     inode.i_size = size | size_high << 32 if kind == S_IFREG or sbi.s_incompat & INCOMPAT_LARGEDIR else size
-    if inode.i_size > MAX_LFS_FILESIZE:
+    if inode.i_size > (sb.s_maxbytes if flags & EXT4_EXTENTS_FL else sbi.s_bitmap_maxbytes):
         iget_error(inode, f"bad i_size value: {inode.i_size}")
     if sbi.s_ro_compat & RO_COMPAT_HUGE_FILE:
         blocks |= blocks_high << 32
