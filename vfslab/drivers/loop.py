@@ -130,7 +130,6 @@ def loop_remove(number: int) -> None:
         raise ENODEV(number)
     if lo.lo_state != LO_UNBOUND or lo.lo_disk.part0.bd_openers:
         raise EBUSY(number)
-    del cpu.kernel.state["loop"][number]
     del_gendisk(lo.lo_disk)
     put_disk(lo.lo_disk)
 
@@ -381,7 +380,10 @@ def lo_write(file: File, segments: list[memoryview], position: int) -> None:
 
 def lo_free_disk(disk: Gendisk) -> None:
     """The last opener of a removed device has left."""
-    kfree(disk.private_data)
+    lo, devices = disk.private_data, cpu.kernel.state["loop"]
+    if devices.get(lo.lo_number) is lo:
+        del devices[lo.lo_number]
+    kfree(lo)
 
 
 loop_mq_ops = BlkMqOps(queue_rq=loop_queue_rq)
