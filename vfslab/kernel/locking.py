@@ -16,17 +16,22 @@ Always true
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from vfslab.include.spinlock import Mutex, RwSemaphore, Spinlock
 from vfslab.kernel.sched import cpu
 from vfslab.lib.kstruct import KernelBug
 
 
 def lock_acquire(lock: Spinlock | Mutex | RwSemaphore, nested: bool) -> None:
-    """Note that the current task takes lock; KernelBug if another task has seen the opposite order."""
-    held, order = cpu.current.held, cpu.kernel.lock_order
+    """Note that the current task takes lock; KernelBug if it or another task has seen the opposite order."""
+    task = cpu.current
+    if task.held:
+        check_order(lock, task.held, nested)
+    task.held.append(lock)
+
+
+def check_order(lock: Spinlock | Mutex | RwSemaphore, held: list, nested: bool) -> None:
+    """Raise KernelBug if lock must not be taken while the locks in held are."""
+    order = cpu.kernel.lock_order
     for outer in held:
         if outer is lock:
             raise KernelBug(f"{lock.name}: {cpu.current} takes a lock it holds")
@@ -36,50 +41,85 @@ def lock_acquire(lock: Spinlock | Mutex | RwSemaphore, nested: bool) -> None:
             continue
         if (lock.name, outer.name) in order:
             raise KernelBug(f"{outer.name} before {lock.name}, but {order[lock.name, outer.name]} did it the other way")
-        order.setdefault((outer.name, lock.name), repr(cpu.current))
-    held.append(lock)
+        if (outer.name, lock.name) not in order:
+            order[outer.name, lock.name] = repr(cpu.current)
 
 
-@contextmanager
-def spin_lock(lock: Spinlock, nested: bool = False) -> Iterator[None]:
+def lock_release(lock: Spinlock | Mutex | RwSemaphore) -> None:
+    """Note that the current task no longer holds lock."""
+    held = cpu.current.held
+    if held[-1] is lock:
+        held.pop()
+    else:
+        held.remove(lock)
+
+
+# What a `with` statement keeps while a lock is held. (Generators would read better here; locks are
+# taken several times in each call that changes a directory, and these cost half as much.)
+
+
+class spin_lock:
     """Hold a spinlock for the body; nested says that a second one of its class is meant."""
-    lock_acquire(lock, nested)
-    if lock.owner is not None:
-        raise KernelBug(f"{lock.name} is held by {lock.owner}")
-    lock.owner = cpu.current
-    try:
-        yield
-    finally:
-        lock.owner = None
-        cpu.current.held.remove(lock)
+
+    __slots__ = ("lock", "nested")
+
+    def __init__(self, lock: Spinlock | Mutex, nested: bool = False) -> None:
+        self.lock, self.nested = lock, nested
+
+    def __enter__(self) -> None:
+        lock = self.lock
+        lock_acquire(lock, self.nested)
+        if lock.owner is not None:
+            cpu.current.held.remove(lock)
+            raise KernelBug(f"{lock.name} is held by {lock.owner}")
+        lock.owner = cpu.current
+
+    def __exit__(self, *exc: object) -> None:
+        self.lock.owner = None
+        lock_release(self.lock)
 
 
 mutex_lock = spin_lock
 
 
-@contextmanager
-def down_write(lock: RwSemaphore, nested: bool = False) -> Iterator[None]:
+class down_write:
     """Hold a semaphore alone for the body."""
-    lock_acquire(lock, nested)
-    if lock.count:
-        raise KernelBug(f"{lock.name} is held by {lock.owner or f'{lock.count} readers'}")
-    lock.owner, lock.count = cpu.current, -1
-    try:
-        yield
-    finally:
+
+    __slots__ = ("lock", "nested")
+
+    def __init__(self, lock: RwSemaphore, nested: bool = False) -> None:
+        self.lock, self.nested = lock, nested
+
+    def __enter__(self) -> None:
+        lock = self.lock
+        lock_acquire(lock, self.nested)
+        if lock.count:
+            cpu.current.held.remove(lock)
+            raise KernelBug(f"{lock.name} is held by {lock.owner or f'{lock.count} readers'}")
+        lock.owner, lock.count = cpu.current, -1
+
+    def __exit__(self, *exc: object) -> None:
+        lock = self.lock
         lock.owner, lock.count = None, 0
-        cpu.current.held.remove(lock)
+        lock_release(lock)
 
 
-@contextmanager
-def down_read(lock: RwSemaphore, nested: bool = False) -> Iterator[None]:
+class down_read:
     """Hold a semaphore together with other readers for the body."""
-    lock_acquire(lock, nested)
-    if lock.count < 0:
-        raise KernelBug(f"{lock.name} is held by {lock.owner}")
-    lock.count += 1
-    try:
-        yield
-    finally:
-        lock.count -= 1
-        cpu.current.held.remove(lock)
+
+    __slots__ = ("lock", "nested")
+
+    def __init__(self, lock: RwSemaphore, nested: bool = False) -> None:
+        self.lock, self.nested = lock, nested
+
+    def __enter__(self) -> None:
+        lock = self.lock
+        lock_acquire(lock, self.nested)
+        if lock.count < 0:
+            cpu.current.held.remove(lock)
+            raise KernelBug(f"{lock.name} is held by {lock.owner}")
+        lock.count += 1
+
+    def __exit__(self, *exc: object) -> None:
+        self.lock.count -= 1
+        lock_release(self.lock)

@@ -19,17 +19,21 @@ from vfslab.kernel.sched import cpu
 
 
 def syscall(task: TaskStruct, name: str, *args: Any) -> Any:
-    """Run one system call as task; return its result, or a negative errno."""
-    kernel = task.kernel
-    with kernel.baton:
-        outer = cpu.current, cpu.kernel
-        cpu.current, cpu.kernel = task, kernel
-        try:
-            call = kernel.sys_call_table.get(name)
-            if call is None:
-                return -ENOSYS.errno
-            return call(*args)
-        except KernelError as error:
-            return -error.errno
-        finally:
-            cpu.current, cpu.kernel = outer
+    """Run one system call as task; return its result, or a negative errno.
+
+    here is the dictionary behind `cpu` in this thread: one look for it instead of one for each member.
+    """
+    kernel, here = task.kernel, cpu.__dict__
+    kernel.baton.acquire()
+    outer_task, outer_kernel = here.get("current"), here.get("kernel")
+    here["current"], here["kernel"] = task, kernel
+    try:
+        call = kernel.sys_call_table.get(name)
+        if call is None:
+            return -ENOSYS.errno
+        return call(*args)
+    except KernelError as error:
+        return -error.errno
+    finally:
+        here["current"], here["kernel"] = outer_task, outer_kernel
+        kernel.baton.release()
