@@ -73,7 +73,7 @@ def submit_bio_noacct(bio: Bio) -> None:
     if bio.bi_opf & 1 and bdev.bd_read_only and bio.bi_size:
         return bio_check_ro(bio)
     if cpu.kernel.tracers:
-        tracepoint("block_bio_queue", bio=bio)
+        tracepoint("block_bio_queue", bio=bio, sector=bio.bi_sector, bytes=bio.bi_size)
     if bio.bi_opf & REQ_FLUSH_FLAGS and not blk_flush_wanted(bio):
         return None
     if queue.mq_ops is None:

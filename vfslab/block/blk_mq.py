@@ -105,7 +105,7 @@ def blk_mq_alloc_request(hctx: BlkMqHwCtx) -> Request:
 def blk_mq_issue_request(hctx: BlkMqHwCtx, rq: Request) -> bool:
     """Hand one request to the driver; False if it is busy and the request waits in hctx.dispatch."""
     if cpu.kernel.tracers:
-        tracepoint("block_rq_issue", rq=rq)
+        tracepoint("block_rq_issue", rq=rq, sector=rq.sector, bytes=rq.data_len)
     status = hctx.queue.mq_ops.queue_rq(hctx, rq)
     if status == BLK_STS_OK:
         return True
@@ -145,7 +145,7 @@ def blk_mq_end_request(rq: Request, status: int) -> None:
     if status:
         blk_print_req_error(rq, status)
     if cpu.kernel.tracers:
-        tracepoint("block_rq_complete", rq=rq, status=status)
+        tracepoint("block_rq_complete", rq=rq, sector=rq.sector, status=status)
     if rq.end_io is not None:
         return rq.end_io(rq, status)
     bio, tail = rq.bio, rq.biotail

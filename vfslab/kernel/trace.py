@@ -29,7 +29,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from vfslab.include.kernel import Kernel
 from vfslab.kernel.errno import KernelError, name_of
@@ -80,13 +80,21 @@ class Call:
         return f"<{self.function} {self.where}>"
 
 
+class Point(NamedTuple):
+    """One tracepoint that was passed: its name, its values, and the call it was passed in."""
+
+    name: str
+    values: dict[str, Any]
+    call: Call | None
+
+
 class Trace:
     """What was seen: roots are the outermost calls, points the tracepoints, frames the snapshots."""
 
     def __init__(self, kernel: Kernel):
         self.kernel = kernel
         self.roots: list[Call] = []
-        self.points: list[tuple[str, dict[str, Any], Call | None]] = []
+        self.points: list[Point] = []
         self.frames: list[Frame] = []
         self.moments: list[tuple[Call, str]] = []
 
@@ -284,7 +292,10 @@ RETURNS = frozenset(dis.opmap[name] for name in ("RETURN_VALUE", "YIELD_VALUE", 
 
 
 def tracepoint(name: str, **values: Any) -> None:
-    """Report a named event to the tracers of the running kernel; callers test `cpu.kernel.tracers` first."""
+    """Report a named event to the tracers of the running kernel; callers test `cpu.kernel.tracers` first.
+
+    Numbers are kept as they are, all else as its short text.
+    """
+    kept = {key: value if isinstance(value, int) else describe(value) for key, value in values.items()}
     for tracer in cpu.kernel.tracers:
-        innermost = tracer.open[-1] if tracer.open else None
-        tracer.trace.points.append((name, {key: describe(value) for key, value in values.items()}, innermost))
+        tracer.trace.points.append(Point(name, kept, tracer.open[-1] if tracer.open else None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vfslab.kernel.trace import Trace, function_graph
 from vfslab.viz.dot import to_dot
 from vfslab.viz.model import Graph
 from vfslab.viz.render import NoEngine, to_svg
@@ -46,3 +47,13 @@ def installation() -> None:
         print("This installation is complete.")
     else:
         print("\n".join(line for line in lines if line.startswith(("missing", "not complete"))))
+
+
+def trace(machine: Any, **choice: Any) -> function_graph:
+    """Return a tracer of a booted kernel's functions, for `with trace(k) as t:`; choices as for function_graph."""
+    return function_graph(machine.kernel, **choice)
+
+
+def requests(t: Trace) -> list[tuple[int, int]]:
+    """Return (first sector, bytes) of each request that a trace saw going to the driver."""
+    return [(p.values["sector"], p.values["bytes"]) for p in t.points if p.name == "block_rq_issue"]
