@@ -19,8 +19,7 @@ Always true
 
 from __future__ import annotations
 
-from vfslab.fs.dcache import dput
-from vfslab.fs.mount import mnt_drop_write, mnt_want_write, mntput
+from vfslab.fs.mount import mnt_drop_write, mnt_want_write, path_put
 from vfslab.include.fs import (
     FMODE_CAN_ODIRECT,
     FMODE_LSEEK,
@@ -121,8 +120,7 @@ def forget_open(file: File) -> None:
     path, file.f_path = file.f_path, None
     file.f_mode = 0
     file.f_inode = file.f_mapping = file.f_op = None
-    dput(path.dentry)
-    mntput(path.mnt)
+    path_put(path)
 
 
 def put_file_access(file: File) -> None:
@@ -155,6 +153,5 @@ def __fput(file: File) -> None:
             put_file_access(file)
     path = file.f_path
     if path is not None:
-        dput(path.dentry)
-        mntput(path.mnt)
+        path_put(path)
     kfree(file)

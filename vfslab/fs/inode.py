@@ -349,6 +349,8 @@ def current_time(inode: Inode) -> tuple[int, int]:
     sb = inode.i_sb
     if sb.s_time_gran > 1:
         nsec -= nsec % sb.s_time_gran
+    if sb.s_time_min <= sec <= sb.s_time_max:
+        return sec, nsec
     return min(max(sec, sb.s_time_min), sb.s_time_max), nsec
 
 

@@ -25,7 +25,7 @@ Locks
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
 
@@ -175,21 +175,22 @@ def filename_create(dfd: int, name: bytes, lookup_flags: int = 0) -> Iterator[tu
         yield nd, dentry
 
 
-@contextmanager
-def filename_remove(nd: Nameidata) -> Iterator[tuple[Inode, Dentry]]:
-    """Give the body the dentry of a walk's last component, its directory locked. What it led to goes after that."""
-    with ExitStack() as cleanup:
-        mnt_want_write(nd.path.mnt)
-        cleanup.callback(mnt_drop_write, nd.path.mnt)
-        dir = nd.path.dentry.d_inode
+def filename_remove(nd: Nameidata, remove: Callable[[Nameidata, Inode, Dentry], None]) -> None:
+    """Call remove with the dentry of a walk's last component, its directory locked. What it led to goes after that."""
+    mnt, dir, inode = nd.path.mnt, nd.path.dentry.d_inode, None
+    mnt_want_write(mnt)
+    try:
         with down_write(dir.i_rwsem):
             dentry = __lookup_slow(nd.path.dentry, nd.last, 0)
             try:
                 if dentry.d_inode is not None:
-                    cleanup.callback(iput, ihold(dentry.d_inode))
-                yield dir, dentry
+                    inode = ihold(dentry.d_inode)
+                remove(nd, dir, dentry)
             finally:
                 dput(dentry)
+    finally:
+        iput(inode)
+        mnt_drop_write(mnt)
 
 
 # --- making ---------------------------------------------------------------------------------------
@@ -356,20 +357,28 @@ def do_rmdir(nd: Nameidata) -> None:
         raise EINVAL(nd.last)
     if nd.last_type != LAST_NORM:
         raise EBUSY(nd.last)
-    with filename_remove(nd) as (dir, dentry):
-        vfs_rmdir(dir, dentry)
+    filename_remove(nd, rmdir_last)
+
+
+def rmdir_last(nd: Nameidata, dir: Inode, dentry: Dentry) -> None:
+    """Remove a directory; ENOENT comes from may_delete."""
+    vfs_rmdir(dir, dentry)
 
 
 def do_unlink(nd: Nameidata) -> None:
     """Remove the name that is a walk's last component."""
     if nd.last_type != LAST_NORM:
         raise EISDIR(nd.last)
-    with filename_remove(nd) as (dir, dentry):
-        if nd.trailing_slash:
-            if d_is_negative(dentry):
-                raise ENOENT(nd.last)
-            raise EISDIR(nd.last) if d_is_dir(dentry) else ENOTDIR(nd.last)
-        vfs_unlink(dir, dentry)
+    filename_remove(nd, unlink_last)
+
+
+def unlink_last(nd: Nameidata, dir: Inode, dentry: Dentry) -> None:
+    """Remove a name, unless a slash after it says that a directory was meant."""
+    if nd.trailing_slash:
+        if d_is_negative(dentry):
+            raise ENOENT(nd.last)
+        raise EISDIR(nd.last) if d_is_dir(dentry) else ENOTDIR(nd.last)
+    vfs_unlink(dir, dentry)
 
 
 # --- renaming -------------------------------------------------------------------------------------
@@ -430,6 +439,8 @@ def do_renameat2(old: Nameidata, new: Nameidata, flags: int) -> None:
         trap = cleanup.enter_context(lock_rename(new.path.dentry, old.path.dentry))
         old_dentry = __lookup_slow(old.path.dentry, old.last, 0)
         cleanup.callback(dput, old_dentry)
+        if d_is_negative(old_dentry):
+            raise ENOENT(old.last)
         new_dentry = __lookup_slow(new.path.dentry, new.last, LOOKUP_CREATE | LOOKUP_RENAME_TARGET)
         cleanup.callback(dput, new_dentry)
         check_rename(old, new, old_dentry, new_dentry, trap, flags)
@@ -443,8 +454,8 @@ def check_rename(
 ) -> None:
     """Raise what a rename gives for names that are absent, present, no directories, or one above the other (E3)."""
     exchange = flags & RENAME_EXCHANGE
-    if d_is_negative(old_dentry) or exchange and d_is_negative(new_dentry):
-        raise ENOENT(old.last)
+    if exchange and d_is_negative(new_dentry):
+        raise ENOENT(new.last)
     if flags & RENAME_NOREPLACE and new_dentry.d_inode is not None:
         raise EEXIST(new.last)
     if exchange and new.trailing_slash and not d_is_dir(new_dentry):

@@ -209,7 +209,9 @@ def write_at_f_pos(file: File, it: IovIter) -> int:
 
 def sys_write(fd: int, data: Any) -> int:
     """Write data at the file's position; return how much of it was taken."""
-    return write_at_f_pos(fdget(fd), iov_iter_source([data] if len(data) else []))
+    length = len(data)
+    it = IovIter(length, None, [memoryview(data)] if length else [], 0, True)
+    return write_at_f_pos(fdget(fd), it)
 
 
 def sys_writev(fd: int, buffers: list) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 from vfslab.include.kernel import Kernel
 from vfslab.include.mm_types import Folio
 from vfslab.include.mount import MNT_INTERNAL, Mount, Vfsmount
-from vfslab.lib.kstruct import KernelBug, KObject, members
+from vfslab.lib.kstruct import KernelBug, KObject, is_freed, members
 
 CONTAINERS = (list, tuple, set, frozenset, dict)
 
@@ -94,11 +94,6 @@ def reachable(root: KObject) -> Iterator[KObject]:
                     if one is not None and id(one) not in seen:
                         seen.add(id(one))
                         todo.append(one)
-
-
-def is_freed(obj: KObject) -> bool:
-    """True if obj was given to kfree(), which replaced its class by one that refuses all use."""
-    return type(obj).__getattribute__ is not object.__getattribute__
 
 
 def read_member(obj: KObject, name: str) -> Any:
