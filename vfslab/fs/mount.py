@@ -20,6 +20,7 @@ from __future__ import annotations
 from vfslab.fs.dcache import dget, dput, is_subdir
 from vfslab.fs.super import deactivate_super, sb_rdonly
 from vfslab.include.dcache import DCACHE_MOUNTED, Dentry
+from vfslab.include.fs import SB_RDONLY
 from vfslab.include.mount import MNT_READONLY, MntNamespace, Mount, Mountpoint, Vfsmount
 from vfslab.include.sched import Path
 from vfslab.kernel.errno import EROFS
@@ -112,14 +113,14 @@ def __mnt_is_readonly(mnt: Vfsmount) -> bool:
 
 def mnt_want_write(mnt: Vfsmount) -> None:
     """Announce a change through mnt, or raise EROFS; until mnt_drop_write() it cannot become read-only."""
-    if __mnt_is_readonly(mnt):
+    if mnt.mnt_flags & MNT_READONLY or mnt.mnt_sb.s_flags & SB_RDONLY:
         raise EROFS
-    real_mount(mnt).mnt_writers += 1
+    mnt._container.mnt_writers += 1
 
 
 def mnt_drop_write(mnt: Vfsmount) -> None:
     """The change announced with mnt_want_write() is made."""
-    real_mount(mnt).mnt_writers -= 1
+    mnt._container.mnt_writers -= 1
 
 
 # --- attaching and detaching ----------------------------------------------------------------------

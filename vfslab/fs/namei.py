@@ -69,6 +69,7 @@ from vfslab.include.namei import (
     LOOKUP_FOLLOW,
     LOOKUP_IN_ROOT,
     LOOKUP_IS_SCOPED,
+    LOOKUP_MOUNTPOINT,
     LOOKUP_NO_SYMLINKS,
     LOOKUP_NO_XDEV,
     MAXSYMLINKS,
@@ -367,7 +368,17 @@ def handle_dots(nd: Nameidata) -> None:
         return
     if nd.root is None:
         nd.root = nd.task.fs.root
-    path = path_get(follow_dotdot(nd))
+    step_up_or_down(nd, follow_dotdot(nd))
+
+
+def handle_lookup_down(nd: Nameidata) -> None:
+    """Go on to what is mounted on the place where the walk stands: umount of `.` means the topmost mount there."""
+    step_up_or_down(nd, nd.path)
+
+
+def step_up_or_down(nd: Nameidata, place: Path) -> None:
+    """Make place, or what is mounted on it, the place where the walk stands."""
+    path = path_get(Path(place.mnt, place.dentry))
     try:
         traverse_mounts(path, nd)
     except BaseException:
@@ -388,7 +399,7 @@ def follow_dotdot(nd: Nameidata) -> Path:
     if top:
         if nd.flags & LOOKUP_BENEATH:
             raise EXDEV(b"..")
-        return Path(nd.path.mnt, nd.path.dentry)
+        return nd.path
     parent = here.dentry.d_parent
     if not path_connected(here.mnt, parent):
         raise ENOENT(b"..")
@@ -468,6 +479,8 @@ def path_lookupat(nd: Nameidata, flags: int) -> None:
     while text is not None:
         link_path_walk(text, nd)
         text = lookup_last(nd)
+    if flags & LOOKUP_MOUNTPOINT:
+        handle_lookup_down(nd)
     complete_walk(nd)
     if nd.flags & LOOKUP_DIRECTORY and nd.inode.i_mode & S_IFMT != S_IFDIR:
         raise ENOTDIR(nd.last)

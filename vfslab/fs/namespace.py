@@ -266,8 +266,6 @@ def do_remount(path: Path, sb_flags: int, mnt_flags: int, data: bytes) -> None:
     fc = fs_context_for_reconfigure(path.dentry, sb_flags, MS_RMT_MASK)
     try:
         generic_parse_monolithic(fc, data)
-        if fc.sb_flags & SB_RDONLY and any(mount.mnt_writers for mount in path.mnt.mnt_sb.s_mounts):
-            raise EBUSY(path.dentry.d_name)
         reconfigure_super(fc)
     finally:
         put_fs_context(fc)
@@ -374,12 +372,25 @@ def sys_umount2(target: bytes, flags: int) -> int:
 
 def do_umount(mount: Mount, flags: int) -> None:
     """Take mount and, with MNT_DETACH, all below it out of the tree; the caller holds one reference on it."""
+    if mount.mnt is cpu.current.fs.root.mnt and not flags & MNT_DETACH:
+        do_umount_root(mount)
+        return
     with down_write(cpu.kernel.namespace_sem):
         if not mnt_has_parent(mount):
             raise EINVAL(b"the root of the namespace stays")
         if not flags & MNT_DETACH and may_umount_busy(mount):
             raise EBUSY(mount.mnt_mountpoint.d_name)
         umount_tree(mount)
+
+
+def do_umount_root(mount: Mount) -> None:
+    """Umount of the task's own root makes it read-only instead, as a last step before power-off wants it."""
+    root = mount.mnt.mnt_sb.s_root
+    fc = fs_context_for_reconfigure(root, SB_RDONLY, SB_RDONLY)
+    try:
+        reconfigure_super(fc)
+    finally:
+        put_fs_context(fc)
 
 
 def may_umount_busy(mount: Mount) -> bool:

@@ -145,8 +145,14 @@ def set_anon_super(sb: SuperBlock) -> None:
 
 
 def reconfigure_super(fc: FsContext) -> None:
-    """Change the flags and options of a mounted superblock, as mount -o remount asks."""
+    """Change the flags and options of a mounted superblock, as mount -o remount asks.
+
+    EBUSY if it is to become read-only while something is written through any of its mounts.
+    """
     sb = fc.root.d_sb
+    if fc.sb_flags & fc.sb_flags_mask & SB_RDONLY and not sb_rdonly(sb):
+        if any(mount.mnt_writers for mount in sb.s_mounts):
+            raise EBUSY(sb.s_id)
     with down_write(sb.s_umount):
         if fc.ops.reconfigure is not None:
             fc.ops.reconfigure(fc)
