@@ -74,7 +74,6 @@ _RO_COMPAT = (
     (0x10, READ, "group descriptors with crc16; bitmaps that were never written"),
     (0x20, READ, "a link count of 1 means: more than 65000"),
     (0x40, READ, "inodes with nanoseconds and time of birth"),
-    (0x80, TOLERATED, "snapshots, never used"),
     (0x100, TOLERATED, "quotas are kept in hidden inodes"),
     (0x200, READ, "space is given out in clusters of blocks"),
     (0x400, READ, "every metadata block has a crc32c, verified when it is read"),

@@ -67,7 +67,7 @@ EXT4_FEATURE_INCOMPAT = _bits(
     "metadata_csum_seed large_dir inline_data encrypt casefold"
 )
 EXT4_FEATURE_RO_COMPAT = _bits(
-    "sparse_super large_file - huge_file uninit_bg dir_nlink extra_isize snapshot quota bigalloc "
+    "sparse_super large_file - huge_file uninit_bg dir_nlink extra_isize - quota bigalloc "
     "metadata_csum replica read-only project shared_blocks verity orphan_present"
 )
 
