@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from vfslab.kernel.sched import cpu
-from vfslab.lib.kstruct import KObject, poison
+from vfslab.lib.kstruct import KObject, embedded_in, poison
 
 T = TypeVar("T", bound=KObject)
 
@@ -47,8 +47,10 @@ def kzalloc(cls: type[T], *args: Any, **fields: Any) -> T:
 
 
 def kfree(obj: KObject) -> None:
-    """Give an object back; whoever still uses it is told so."""
+    """Give an object back, with all that is embedded in it; whoever still uses it is told so."""
     slab, cls = obj._slab, type(obj)
+    for inner in embedded_in(obj):
+        kfree(inner)
     if slab is not None:
         slab.freed[cls] = slab.freed.get(cls, 0) + 1
     poison(obj)

@@ -60,6 +60,7 @@ class KObject:
     _slab: Any = dataclasses.field(default=None, init=False)
     _members: ClassVar[tuple[Member, ...]] = ()
     _count: ClassVar[str | None] = None
+    _embedded: ClassVar[tuple[Any, ...]] = ()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}#{self._nr if self._nr is not None else '?'}"
@@ -140,6 +141,9 @@ def kstruct(cls: type | None = None, *, count: str | None = None) -> Any:
     for name, make in late_members.items():
         setattr(made, name, _LateMember(made.__dict__[name], make))
     made._members, made._count = members, count
+    made._embedded = tuple(
+        made.__dict__[member.name] for member in members if member.kind == "Embedded" and member.name in late_members
+    )
     return made
 
 
@@ -156,12 +160,26 @@ def members(cls: type[KObject]) -> tuple[Member, ...]:
     return cls._members
 
 
+def embedded_in(obj: KObject) -> list[KObject]:
+    """Return the structures inside obj that have come into being: they share its memory, and its end."""
+    inside = []
+    for member in obj._embedded:
+        try:
+            inner = member.read(obj)
+        except AttributeError:
+            continue
+        if isinstance(inner, KObject) and not is_freed(inner) and inner._container is obj:
+            inside.append(inner)
+    return inside
+
+
 def poison(obj: KObject) -> None:
-    """Make every later use of obj raise UseAfterFree."""
+    """Make every later use of obj raise UseAfterFree; what is embedded in it is the caller's to poison."""
     cls = type(obj)
     freed = cls.__dict__.get("_freed")
     if freed is None:
-        freed = type(cls.__name__, (cls,), {"__slots__": (), "__getattribute__": _refuse, "__setattr__": _refuse})
+        refusals = dict.fromkeys(("__getattribute__", "__setattr__", "__delattr__"), _refuse)
+        freed = type(cls.__name__, (cls,), {"__slots__": (), **refusals})
         cls._freed = freed  # type: ignore[attr-defined]
     object.__setattr__(obj, "__class__", freed)
 
