@@ -192,7 +192,7 @@ def take_clusters(sb: SuperBlock, sbi: Ext4SbInfo, es: ext4_super_block, block_s
             refuse(sb, f"s_log_cluster_size {es.s_log_cluster_size} is not s_log_block_size, without bigalloc")
         sbi.s_cluster_bits, sbi.s_cluster_ratio, sbi.s_clusters_per_group = 0, 1, per_group
     if sbi.s_clusters_per_group > block_size * 8:
-        refuse(sb, f"{sbi.s_clusters_per_group} clusters in a group do not fit into one bitmap")
+        refuse(sb, f"s_blocks_per_group {per_group}: {sbi.s_clusters_per_group} clusters do not fit into one bitmap")
     if per_group != sbi.s_clusters_per_group * sbi.s_cluster_ratio:
         refuse(sb, f"s_blocks_per_group {per_group} and s_clusters_per_group {sbi.s_clusters_per_group} do not agree")
 
@@ -204,7 +204,7 @@ def take_group_count(sb: SuperBlock, sbi: Ext4SbInfo, es: ext4_super_block, bloc
     if blocks > on_device:
         refuse(sb, f"s_blocks_count {blocks} exceeds the size of the device ({on_device} blocks)")
     if first >= blocks:
-        refuse(sb, f"s_first_data_block {first} is not possible, with {blocks} blocks")
+        refuse(sb, f"s_first_data_block {first} is not possible, with s_blocks_count {blocks}")
     if first == 0 and block_size == EXT4_MIN_BLOCK_SIZE and sbi.s_cluster_ratio == 1:
         refuse(sb, "s_first_data_block is 0, with blocks of 1 KiB")
     groups = -(-(blocks - first) // sbi.s_blocks_per_group)
