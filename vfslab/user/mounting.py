@@ -137,8 +137,7 @@ class MountCalls:
         """Mount with a known type, a second time read-only if the device says that it cannot be written."""
         result = self._mount_once(source, target, fstype, flags, data)
         if -result in RETRY_READ_ONLY and not flags & (ms.MS_RDONLY | ms.MS_BIND) and not writable:
-            if self._mount_once(source, target, fstype, flags | ms.MS_RDONLY, data) == 0:
-                return
+            result = self._mount_once(source, target, fstype, flags | ms.MS_RDONLY, data)
         if result < 0:
             raise_error(result, target if -result in (errno.ENOENT, errno.ENOTDIR) else source)
 

@@ -17,7 +17,7 @@ from vfslab.include.uapi.falloc import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE
 from vfslab.include.uapi.fcntl import SEEK_DATA, SEEK_HOLE
 from vfslab.kernel.errno import ENXIO, EOPNOTSUPP
 from vfslab.kernel.locking import down_write
-from vfslab.mm.filemap import filemap_grab_folio, folio_mark_uptodate, folio_put, folio_unlock
+from vfslab.mm.filemap import filemap_grab_folio, folio_mark_uptodate, folio_put, folio_unlock, split_folio
 from vfslab.mm.truncate import truncate_inode_pages_range
 
 
@@ -46,6 +46,13 @@ def mapping_seek_hole_data(mapping: AddressSpace, start: int, end: int, whence: 
     return max(start, min(following) << PAGE_SHIFT)
 
 
+def split_at(mapping: AddressSpace, pos: int) -> None:
+    """Split a folio of many pages that pos lies in: a hole begins or ends there, and whole pages are to go."""
+    folio = mapping.i_pages.get(pos >> PAGE_SHIFT)
+    if folio is not None and folio.nr_pages > 1:
+        split_folio(folio)
+
+
 def ramfs_fallocate(file: File, mode: int, offset: int, length: int) -> None:
     """Make sure that pages are there, or with PUNCH_HOLE that they are not."""
     if mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE):
@@ -54,6 +61,8 @@ def ramfs_fallocate(file: File, mode: int, offset: int, length: int) -> None:
     with down_write(inode.i_rwsem):
         file_modified(file)
         if mode & FALLOC_FL_PUNCH_HOLE:
+            split_at(file.f_mapping, offset)
+            split_at(file.f_mapping, end)
             truncate_inode_pages_range(file.f_mapping, offset, end - 1)
             return
         for index in range(offset >> PAGE_SHIFT, (end + PAGE_SIZE - 1) >> PAGE_SHIFT):
