@@ -51,7 +51,7 @@ from vfslab.fs.ext4.format import (
     ext4_inode,
 )
 from vfslab.fs.jbd2.journal import Journal
-from vfslab.fs.jbd2.recovery import RecoveryInfo
+from vfslab.fs.jbd2.recovery import RecoveryInfo, counted
 from vfslab.include.uapi.stat import S_IFDIR, S_IFMT, S_IFREG
 from vfslab.kernel.errno import EFSBADCRC, EFSCORRUPTED, EOPNOTSUPP, KernelError
 from vfslab.lib.crc32c import crc32c
@@ -143,7 +143,7 @@ def ext4_fc_replay(
     except (KernelError, FormatError) as error:
         info.damage = f"fast commits of transaction {info.end_transaction} cannot be replayed: {error}"
         return
-    info.fc_text = f"{commits} fast commits with {len(notes)} notes"
+    info.fc_text = f"{counted(commits, 'fast commit')} with {counted(len(notes), 'note')}"
 
 
 # --- pass 1: which notes count ---------------------------------------------------------------------------

@@ -115,10 +115,16 @@ class RecoveryInfo(KObject):
         """One line for the kernel log; empty if there was nothing to replay."""
         if not self.transactions and not self.fc_text:
             return ""
-        line = f"journal replayed in memory: {self.transactions} transactions, {self.nr_replays} blocks"
+        what = ", ".join((counted(self.transactions, "transaction"), counted(self.nr_replays, "block")))
+        line = f"journal replayed in memory: {what}"
         if self.nr_revoke_hits:
             line += f", {self.nr_revoke_hits} revoked"
         return line + (f", {self.fc_text}" if self.fc_text else "")
+
+
+def counted(number: int, what: str) -> str:
+    """Return "1 block", "2 blocks"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def jbd2_journal_recover(journal: Journal) -> tuple[dict[int, bytes], RecoveryInfo]:
