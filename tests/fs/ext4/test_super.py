@@ -29,7 +29,12 @@ def refusal(data, options="ro"):
     [("s_magic", 0), ("s_log_block_size", 7), ("s_log_block_size", 0xFFFFFFFF), ("s_log_cluster_size", 3)]
     + [("s_blocks_per_group", 0), ("s_blocks_per_group", 8193), ("s_inodes_per_group", 0), ("s_inodes_per_group", 9000)]
     + [("s_inode_size", 0), ("s_inode_size", 130), ("s_inode_size", 2048), ("s_first_ino", 5)]
-    + [("s_first_data_block", 0), ("s_first_data_block", 0xFFFFFFFF), ("s_blocks_count_lo", 0), ("s_blocks_count_lo", 9999)]
+    + [
+        ("s_first_data_block", 0),
+        ("s_first_data_block", 0xFFFFFFFF),
+        ("s_blocks_count_lo", 0),
+        ("s_blocks_count_lo", 9999),
+    ]
     + [("s_blocks_count_hi", 1), ("s_inodes_count", 1), ("s_reserved_gdt_blocks", 9999)],
 )
 def test_G1_sizes_that_cannot_be_are_refused_by_name(member, value):
@@ -54,7 +59,10 @@ def test_wrong_checksum_of_the_superblock_is_ebadmsg():
     assert number == errno.EBADMSG and "checksum" in log
 
 
-@pytest.mark.parametrize("block_size, size, backup, option", [(1024, "16M", 8193, 8193), (2048, "64M", 16384, 32768), (4096, "256M", 32768, 131072)])
+@pytest.mark.parametrize(
+    "block_size, size, backup, option",
+    [(1024, "16M", 8193, 8193), (2048, "64M", 16384, 32768), (4096, "256M", 32768, 131072)],
+)
 def test_a_good_backup_is_named_and_its_number_works(block_size, size, backup, option, tmp_path):
     """The image is sparse, so it stays a file."""
     import vfslab
@@ -102,7 +110,9 @@ def test_senseless_values_are_refused(option):
     assert refusal(small.image(PLAIN), f"ro,{option}")[0] == errno.EINVAL
 
 
-@pytest.mark.parametrize("option", ["noload", "norecovery", "noacl", "minixdf", "errors=remount-ro", "data=ordered", "nodelalloc"])
+@pytest.mark.parametrize(
+    "option", ["noload", "norecovery", "noacl", "minixdf", "errors=remount-ro", "data=ordered", "nodelalloc"]
+)
 def test_usual_options_are_taken(option):
     with small.mounted(small.image(PLAIN), f"ro,{option}") as (p, _):
         assert p.listdir("/mnt") == ["lost+found"]
