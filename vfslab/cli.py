@@ -10,12 +10,15 @@ What goes wrong is one line on stderr, `vfslab: what, where`. Images are opened 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from vfslab.tools.image import Image, ImageError, attached, mounted
+from vfslab.tools.image import Image, ImageError, attached, mounted, without_device
+from vfslab.user.text import printable
 
 
 class Unusable(Exception):
@@ -49,8 +52,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def complain(text: str, status: int) -> int:
     """Print one line on stderr and return the exit status."""
-    from vfslab.user.text import printable
-
     print("vfslab: " + printable(text), file=sys.stderr)
     return status
 
@@ -121,6 +122,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--quiet", action="store_true", help="no progress bar")
 
+    for reading in (ls, tree, cat, stat, get, check):
+        reading.add_argument("-o", dest="options", metavar="OPTIONS", help="mount options, such as sb=8193 or noload")
+
     figure = command("figure", run_figure, "draw a figure from live objects", image=False)
     figure.add_argument("figure", nargs="?", metavar="F", help="which one, such as F5")
     figure.add_argument("image", nargs="?", metavar="IMAGE", help="of which image (default: the one that ships)")
@@ -139,12 +143,22 @@ def build_parser() -> argparse.ArgumentParser:
 # -- commands that read a mounted image ----------------------------------------------------------
 
 
+def opened(args: Any) -> Any:
+    """Return the context of the image that the arguments name, mounted."""
+    return mounted(args.image, options_of(args))
+
+
+def options_of(args: Any) -> str:
+    """Return the mount options: always read-only."""
+    return "ro," + args.options if args.options else "ro"
+
+
 def each(image: Image, paths: list[str], show: Callable[[str], None]) -> int:
     """Call show for each path; report those that fail by one line each; return the exit status."""
     status = 0
     for path in paths:
         try:
-            show(image.path(path))
+            show("/" + path.lstrip("/"))
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
@@ -154,10 +168,6 @@ def each(image: Image, paths: list[str], show: Callable[[str], None]) -> int:
 
 def explain(image: Image, error: OSError) -> str:
     """Return an errno's text, with the kernel's own words about the damage if it has any."""
-    import errno
-
-    from vfslab.tools.image import without_device
-
     if error.errno in (errno.EUCLEAN, errno.EBADMSG, errno.EIO):
         damage = [without_device(text) for level, text in image.kernel.kernel.log if level <= 3]
         if damage:
@@ -168,49 +178,31 @@ def explain(image: Image, error: OSError) -> str:
 def run_ls(args: Any) -> int:
     from vfslab.user.ls import ls
 
-    with mounted(args.image) as image:
-        many = len(args.path) > 1
+    with opened(args) as image:
 
         def show(path: str) -> None:
-            if many and not args.recursive:
-                emit([f"{path[len(image.root) :]}:"])
-            emit(
-                strip_root(text, image.root)
-                for text in ls(
-                    image.process, path, long=args.long, all=args.all, inode=args.inode, recursive=args.recursive
-                )
-            )
+            if len(args.path) > 1 and not args.recursive:
+                emit([f"{printable(path)}:"])
+            emit(ls(image.inside, path, long=args.long, all=args.all, inode=args.inode, recursive=args.recursive))
 
         return each(image, args.path, show)
-
-
-def strip_root(text: str, root: str) -> str:
-    """Return a heading of ls -R without the mount point."""
-    return text[len(root) :] if text.startswith(root + "/") and text.endswith(":") else text
 
 
 def run_tree(args: Any) -> int:
     from vfslab.user.tree import tree
 
-    with mounted(args.image) as image:
-
-        def show(path: str) -> None:
-            lines = tree(image.process, path, depth=args.depth, inode=args.inode)
-            next(lines)
-            emit([args.path])
-            emit(lines)
-
-        return each(image, [args.path], show)
+    with opened(args) as image:
+        return each(image, [args.path], lambda path: emit(tree(image.inside, path, depth=args.depth, inode=args.inode)))
 
 
 def run_cat(args: Any) -> int:
     from vfslab.user.cat import cat
 
-    with mounted(args.image) as image:
+    with opened(args) as image:
         out = sys.stdout.buffer
 
         def show(path: str) -> None:
-            for piece in cat(image.process, path):
+            for piece in cat(image.inside, path):
                 out.write(piece)
             out.flush()
 
@@ -220,20 +212,20 @@ def run_cat(args: Any) -> int:
 def run_stat(args: Any) -> int:
     from vfslab.user.stat import stat
 
-    with mounted(args.image) as image:
-        return each(
-            image,
-            args.path,
-            lambda path: emit(text.replace(f"File: {image.root}", "File: ", 1) for text in stat(image.process, path)),
-        )
+    with opened(args) as image:
+        return each(image, args.path, lambda path: emit(stat(image.inside, path)))
 
 
 def run_get(args: Any) -> int:
     from vfslab.tools.get import get
 
-    with mounted(args.image) as image:
+    with opened(args) as image:
+
+        def report(path: str, what: OSError | str) -> int:
+            return complain(f"{path}: {explain(image, what) if isinstance(what, OSError) else what}", 1)
+
         name = os.path.basename(args.path.rstrip("/")) or "root"
-        return get(image, args.path, args.target or name, lambda text: complain(text, 1))
+        return get(image, args.path, args.target or name, report, progress=sys.stderr.isatty())
 
 
 # -- commands that look at bytes ---------------------------------------------------------------------
@@ -242,23 +234,34 @@ def run_get(args: Any) -> int:
 def run_dump(args: Any) -> int:
     from vfslab.tools.dump import dump
 
-    with attached(args.image) as (kernel, device):
-        emit(dump(kernel.process(), device, only_super=args.only_super))
+    with raw_device(args) as (process, device):
+        emit(dump(process, device, only_super=args.only_super))
     return 0
 
 
 def run_hexdump(args: Any) -> int:
     from vfslab.tools.hexdump import hexdump
 
-    with attached(args.image) as (kernel, device):
-        emit(hexdump(kernel.process(), device, inode=args.inode, block=args.block, group=args.group, super=args.super))
+    with raw_device(args) as (process, device):
+        emit(hexdump(process, device, inode=args.inode, block=args.block, group=args.group, super=args.super))
     return 0
+
+
+@contextmanager
+def raw_device(args: Any) -> Iterator[tuple[Any, str]]:
+    """Attach the image without mounting it; give (process, device). Errors name the image, not the device."""
+    with attached(args.image) as (machine, device):
+        try:
+            yield machine.process(), device
+        except ImageError as error:
+            raise ImageError(str(error).replace(device, args.image, 1)) from None
 
 
 def run_check(args: Any) -> int:
     from vfslab.tools.check import main as check
 
-    return check(args.image, manifest=args.manifest, progress=not args.quiet and sys.stderr.isatty())
+    progress = not args.quiet and sys.stderr.isatty()
+    return check(args.image, manifest=args.manifest, progress=progress, options=options_of(args))
 
 
 # -- pictures, book, lab ------------------------------------------------------------------------------

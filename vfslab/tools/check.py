@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vfslab.tools.image import ImageError, mounted, without_device
+from vfslab.tools.progress import Bars
 from vfslab.tools.walk import Walk
 from vfslab.user.text import printable
 
@@ -35,12 +36,12 @@ class CheckResult:
 
 
 def check_image(
-    source: Any, manifest: Callable[[dict], Any] | None = None, progress: Progress | None = None
+    source: Any, manifest: Callable[[dict], Any] | None = None, progress: Progress | None = None, options: str = "ro"
 ) -> CheckResult:
     """Check an image: a name such as disk.img#1, its bytes, or a file object. manifest is called for each entry."""
     progress = progress or (lambda what, amount: None)
     try:
-        with mounted(source) as image:
+        with mounted(source, options) as image:
             return check_mounted(image, manifest, progress)
     except ImageError as error:
         return CheckResult(2, ["vfslab: " + printable(str(error))])
@@ -70,11 +71,11 @@ def combine(problems: list[str], walked: list[str]) -> list[str]:
 # --- the command ----------------------------------------------------------------------------------
 
 
-def main(spec: str, manifest: bool = False, progress: bool = False) -> int:
+def main(spec: str, manifest: bool = False, progress: bool = False, options: str = "ro") -> int:
     """Check an image and print what was found; return the exit status."""
     out = sys.stderr if manifest else sys.stdout
     with Bars(progress) as bars:
-        result = check_image(spec, print_entry if manifest else None, bars.advance)
+        result = check_image(spec, print_entry if manifest else None, bars.advance, options)
     if result.exit_code == 2:
         print(result.lines[0], file=sys.stderr)
         return 2
@@ -97,33 +98,3 @@ def shown(line: str, out: Any) -> str:
     """Return a line with what the terminal's encoding lacks written as escapes."""
     encoding = out.encoding or "utf-8"
     return line.encode(encoding, "backslashreplace").decode(encoding) + "\n"
-
-
-class Bars:
-    """Progress on stderr, one bar after the other, if wanted."""
-
-    def __init__(self, wanted: bool):
-        self.wanted, self.what, self.bar = wanted, "", None
-
-    def __enter__(self) -> Bars:
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        self.close()
-
-    def advance(self, what: str, amount: int) -> None:
-        """Move the bar of what is counted."""
-        if not self.wanted:
-            return
-        if what != self.what:
-            from tqdm import tqdm
-
-            self.close()
-            self.what, self.bar = what, tqdm(unit=" " + what, unit_scale=True, file=sys.stderr, leave=False)
-        self.bar.update(amount)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None

@@ -68,9 +68,9 @@ def hexdump(
 
 def inode_lines(raw: RawExt4, ino: int) -> Iterator[str]:
     """Yield how the address of an inode comes about, then its bytes."""
+    at = raw.inode_offset(ino)
     group, index = divmod(ino - 1, raw.sb.s_inodes_per_group)
     table = raw.group_desc(group).bg_inode_table
-    at = raw.inode_offset(ino)
     yield f"inode {ino}: ({ino} - 1) / {raw.sb.s_inodes_per_group} = group {group}, index {index}"
     yield f"inode table of group {group}: block {table}"
     yield f"{table} * {raw.block_size} + {raw.inode_size} * {index} = {at} ({at:#x})"

@@ -29,17 +29,18 @@ class ImageError(Exception):
 
 @dataclasses.dataclass
 class Image:
-    """A mounted image: its machine, a root process, and where its tree begins."""
+    """A mounted image: its machine, a process of root, and where its tree begins for that.
+
+    inside is a second process, to which the image's root is "/": there links in the image that begin with "/" lead to
+    where they were meant to, and nothing leads out.
+    """
 
     spec: str
     kernel: Machine
     process: Any
     root: str
     device: str
-
-    def path(self, name: str) -> str:
-        """Return the path in the guest for a path in the image."""
-        return self.root + "/" + name.lstrip("/")
+    inside: Any
 
     def notices(self) -> list[str]:
         """Return what the kernel had to say about the image, beside errors (a replayed journal, for one)."""
@@ -131,7 +132,10 @@ def mounted(source: Any, options: str = "ro", memory: int = 64 << 20) -> Iterato
             process.mount(device, MOUNTPOINT, "ext4", options)
         except OSError as error:
             raise ImageError(f"{spec}: {reason(machine, error)}") from None
-        yield Image(spec, machine, process, MOUNTPOINT, device)
+        inside = machine.process()
+        inside.chroot(MOUNTPOINT)
+        inside.chdir("/")
+        yield Image(spec, machine, process, MOUNTPOINT, device, inside)
 
 
 def reason(machine: Machine, error: OSError) -> str:

@@ -8,13 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 from vfslab.fs.ext4.format import (
+    EXT4_EXT_MAGIC,
+    EXT4_EXTENTS_FL,
     EXT4_GOOD_OLD_INODE_SIZE,
     EXT4_GOOD_OLD_REV,
+    EXT4_MAX_EXTENT_DEPTH,
     EXT4_MIN_DESC_SIZE,
     EXT4_SUPER_MAGIC,
     INCOMPAT_64BIT,
     INCOMPAT_META_BG,
     SUPERBLOCK_OFFSET,
+    ext4_extent,
+    ext4_extent_header,
+    ext4_extent_idx,
     ext4_group_desc,
     ext4_inode,
     ext4_super_block,
@@ -62,7 +68,9 @@ class RawExt4:
         return data
 
     def block(self, number: int) -> bytes:
-        """Return one block."""
+        """Return one block; ImageError for a number there is not."""
+        if not 0 <= number < max(self.blocks, 1):
+            raise ImageError(f"{self.device}: block {number}: they are numbered 0 to {self.blocks - 1}")
         return self.read(number * self.block_size, self.block_size)
 
     def first_block(self, group: int) -> int:
@@ -112,6 +120,42 @@ class RawExt4:
     def inode(self, ino: int) -> ext4_inode:
         """Return a view over all bytes of an inode."""
         return ext4_inode(self.read(self.inode_offset(ino), self.inode_size))
+
+    def uses_meta_bg(self, group: int) -> bool:
+        """True if the group's descriptor stands in the group itself or a neighbour, not in the table at the start."""
+        number = group // (self.block_size // self.desc_size)
+        return bool(self.sb.s_feature_incompat & INCOMPAT_META_BG) and number >= self.sb.s_first_meta_bg
+
+    def descriptor_blocks(self, group: int) -> tuple[range, int]:
+        """Return (blocks of descriptors at the group's start, blocks kept behind them for growing)."""
+        per_block = self.block_size // self.desc_size
+        first = self.first_block(group) + (1 if self.has_super(group) else 0)
+        if group == 0:
+            first = self.super_block_number() + 1
+        if self.uses_meta_bg(group):
+            return range(first, first + (group % per_block in (0, 1, per_block - 1))), 0
+        if not self.has_super(group):
+            return range(0), 0
+        count = -(-self.groups // per_block)
+        if self.sb.s_feature_incompat & INCOMPAT_META_BG:
+            count = min(count, self.sb.s_first_meta_bg)
+        return range(first, first + count), self.sb.s_reserved_gdt_blocks
+
+    def first_file_block(self, ino: int) -> int:
+        """Return the block on which block 0 of a file lies, 0 for a hole; ImageError if its map cannot be followed."""
+        inode = self.inode(ino)
+        node = bytes(inode.i_block)
+        if not inode.i_flags & EXT4_EXTENTS_FL:
+            return int.from_bytes(node[:4], "little")
+        for _ in range(EXT4_MAX_EXTENT_DEPTH + 1):
+            header = ext4_extent_header(node)
+            if header.eh_magic != EXT4_EXT_MAGIC or not header.eh_entries:
+                break
+            if header.eh_depth == 0:
+                extent = ext4_extent(node, ext4_extent_header.size)
+                return 0 if extent.ee_block else extent.ee_start
+            node = self.block(ext4_extent_idx(node, ext4_extent_header.size).ei_leaf)
+        raise ImageError(f"{self.device}: inode {ino}: its extent tree cannot be followed")
 
 
 def _is_power(number: int, base: int) -> bool:

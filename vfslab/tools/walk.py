@@ -37,7 +37,7 @@ class Walk:
     """One walk over a mounted image; lines, entries and read tell the result."""
 
     def __init__(self, image: Any, manifest: Callable[[dict], Any] | None, progress: Callable[[str, int], Any]):
-        self.p, self.root, self.log = image.process, os.fsencode(image.root), image.kernel.kernel.log
+        self.p, self.log = image.inside, image.kernel.kernel.log
         self.manifest, self.progress = manifest, progress
         self.lines: list[str] = []
         self.entries = self.read = 0
@@ -45,13 +45,13 @@ class Walk:
         self.contents: dict[int, tuple] = {}  # of files with several names
         self.buffer = memoryview(bytearray(CHUNK))
         self.zeros = bytes(CHUNK)
-        self.size = device_size(self.p, image.device)
+        self.size = device_size(image.process, image.device)
 
     # --- names ---
 
     def run(self) -> None:
         """Walk from the root."""
-        self.p.chdir(self.root)
+        self.p.chdir(b"/")
         entry = self.examine(b"/", b".")
         ino = entry.get("ino", 0)
         self.seen.add(ino)
@@ -78,7 +78,7 @@ class Walk:
         try:
             self.p.chdir(b"..")
             if self.p.stat(b".").st_ino != ino:
-                self.p.chdir(self.root)  # damage has moved the directory: go down to it again
+                self.p.chdir(b"/")  # damage has moved the directory: go down to it again
                 for name in filter(None, path.split(b"/")):
                     self.p.chdir(name)
             return True

@@ -12,11 +12,13 @@ from vfslab.fs.ext4.balloc import (
     ext4_read_block_bitmap,
 )
 from vfslab.fs.ext4.block_validity import groups_with_base_meta
-from vfslab.fs.ext4.ext4 import Ext4GroupDesc
+from vfslab.fs.ext4.ext4 import Ext4GroupDesc, ext4_has_group_desc_csum
 from vfslab.fs.ext4.format import (
     EXT4_BG_BLOCK_UNINIT,
+    EXT4_BG_INODE_UNINIT,
     EXT4_MMP_MAGIC,
     INCOMPAT_MMP,
+    ext4_group_desc,
     mmp_struct,
 )
 from vfslab.fs.ext4.fsck.directories import DIRECTORY
@@ -35,7 +37,14 @@ def check_descriptors(fsck: Fsck) -> None:
         fsck.take_system(first, count + (sbi.s_sb_block if group == 0 and first == 0 else 0))
     for group in range(sbi.s_groups_count):
         try:
-            if not ext4_group_desc_csum_verify(sbi, group, ext4_raw_group_desc(fsck.sb, group)):
+            raw = ext4_raw_group_desc(fsck.sb, group)
+            if not ext4_has_group_desc_csum(sbi) and ext4_group_desc(raw).bg_flags & (
+                EXT4_BG_INODE_UNINIT | EXT4_BG_BLOCK_UNINIT
+            ):
+                fsck.report(
+                    f"group {group}: marked as never written (bg_flags), which only descriptors with checksums can be"
+                )
+            if not ext4_group_desc_csum_verify(sbi, group, raw):
                 fsck.report(f"checksum of group {group}'s descriptor is wrong")
             gdp = ext4_get_group_desc(fsck.sb, group)
         except KernelError as error:
