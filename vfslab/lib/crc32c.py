@@ -15,14 +15,33 @@ two tables of 65,536 remainders do it in plain Python, 16 bits at a time.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
 from typing import Any
 
-try:
-    from crc32c import crc32c as _complemented
-except ImportError:  # a browser, or a bare Python
-    _complemented = None
 
+def _installed() -> Callable | None:
+    """Return the function of the `crc32c` package, None in a browser or a bare Python.
+
+    Its compiled part alone: the package around it asks for its own version, which loads mail and network modules.
+    """
+    package = PathFinder.find_spec("crc32c")
+    compiled = package and PathFinder.find_spec("_crc32c", package.submodule_search_locations)
+    try:
+        if not compiled:
+            from crc32c import crc32c
+        else:
+            module = module_from_spec(compiled)
+            compiled.loader.exec_module(module)
+            crc32c = module.crc32c
+        return crc32c
+    except (ImportError, AttributeError):
+        return None
+
+
+_complemented = _installed()
 _POLYNOMIAL = 0x82F63B78
 _ONES = 0xFFFFFFFF
 
