@@ -45,7 +45,7 @@ from vfslab.include.blk_types import (
 from vfslab.include.blkdev import BLK_FEAT_WRITE_CACHE, QUEUE_FLAG_DYING, BlkPlug
 from vfslab.kernel.printk import KERN_WARNING, printk
 from vfslab.kernel.sched import cpu
-from vfslab.kernel.trace import tracepoint
+from vfslab.kernel.tracepoint import tracepoint
 from vfslab.lib.kstruct import KernelBug
 
 REQ_FLUSH_FLAGS = REQ_PREFLUSH | REQ_FUA

@@ -41,7 +41,7 @@ from vfslab.include.blkdev import QUEUE_FLAG_DYING, BlkMqHwCtx, BlkPlug, Request
 from vfslab.kernel.printk import KERN_ERR, printk
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kzalloc
-from vfslab.kernel.trace import tracepoint
+from vfslab.kernel.tracepoint import tracepoint
 from vfslab.lib.kstruct import KernelBug
 
 BLK_MAX_REQUEST_COUNT = 32  # a plug this full is pulled

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from vfslab.drivers import hostdisk
-from vfslab.fs.ext4.fsck import ext4_fsck
 from vfslab.fs.ext4.super import ext4_sops
 from vfslab.include.kernel import Kernel
 from vfslab.init.main import running, shutdown, spawn, start_kernel
@@ -23,6 +22,8 @@ def boot(memory: int = 64 << 20) -> Machine:
 
 def fsck(machine: Machine, progress: Callable[[int], Any] | None = None) -> tuple[list[str], list[str]]:
     """Return (problems, notices) of all ext4 filesystems that are mounted; see fs/ext4/fsck/."""
+    from vfslab.fs.ext4.fsck import ext4_fsck  # most kernels never check anything
+
     problems: list[str] = []
     notices: list[str] = []
     with running(machine.kernel):

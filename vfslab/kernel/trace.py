@@ -10,7 +10,7 @@ Kernel code holds no trace calls. While a trace is on, the interpreter reports e
 function that begins and ends (sys.monitoring since 3.12, sys.settrace in 3.11); while it
 is off, nothing is hooked and nothing is paid. An error leaves a function as an error, and
 is told apart from `return None`. Named tracepoints, for what is no function boundary, are
-reported by `tracepoint()` and cost one test of an empty list.
+reported by `tracepoint()` (tracepoint.py) and cost one test of an empty list.
 
 Linux: kernel/trace/trace_functions_graph.c, include/trace/events/.   Chapter 1.
 Left out: filters by pid, the ring buffer per CPU, histogram triggers.
@@ -29,13 +29,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 from vfslab.include.kernel import Kernel
 from vfslab.kernel.errno import KernelError, name_of
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.snapshot import Frame, take
-from vfslab.lib.kstruct import KernelBug, KObject
+from vfslab.kernel.tracepoint import Point, describe
+from vfslab.lib.kstruct import KObject
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 LAYERS = ("fs/", "mm/", "block/", "drivers/", "host/")
@@ -80,14 +81,6 @@ class Call:
         return f"<{self.function} {self.where}>"
 
 
-class Point(NamedTuple):
-    """One tracepoint that was passed: its name, its values, and the call it was passed in."""
-
-    name: str
-    values: dict[str, Any]
-    call: Call | None
-
-
 class Trace:
     """What was seen: roots are the outermost calls, points the tracepoints, frames the snapshots."""
 
@@ -119,25 +112,6 @@ class Trace:
         return "\n".join(lines)
 
     __str__ = text
-
-
-def describe(value: Any) -> str:
-    """Return a short text for an argument or result: names of objects, starts of buffers."""
-    if isinstance(value, KObject):
-        try:
-            name = getattr(value, "d_name", None)
-        except KernelBug:
-            return "freed"
-        return f"{value!r}({name.decode(errors='replace')})" if isinstance(name, bytes) else repr(value)
-    if isinstance(value, bytes | bytearray):
-        return repr(bytes(value[:24]))[1:] + (f"...[{len(value)}]" if len(value) > 24 else "")
-    if isinstance(value, memoryview):
-        return f"[{len(value)} bytes]"
-    if isinstance(value, bool) or value is None or isinstance(value, int | float | str):
-        return repr(value)
-    if isinstance(value, list | tuple | dict | set):
-        return f"{type(value).__name__}[{len(value)}]"
-    return getattr(value, "__name__", type(value).__name__)
 
 
 class function_graph:  # noqa: N801 - named as in tracefs
@@ -289,13 +263,3 @@ class function_graph:  # noqa: N801 - named as in tracefs
 
 
 RETURNS = frozenset(dis.opmap[name] for name in ("RETURN_VALUE", "YIELD_VALUE", "RETURN_CONST") if name in dis.opmap)
-
-
-def tracepoint(name: str, **values: Any) -> None:
-    """Report a named event to the tracers of the running kernel; callers test `cpu.kernel.tracers` first.
-
-    Numbers are kept as they are, all else as its short text.
-    """
-    kept = {key: value if isinstance(value, int) else describe(value) for key, value in values.items()}
-    for tracer in cpu.kernel.tracers:
-        tracer.trace.points.append(Point(name, kept, tracer.open[-1] if tracer.open else None))
