@@ -56,7 +56,7 @@ def open_descriptors():
 
 
 class RamfsWorld:
-    """The root filesystem of a freshly booted kernel."""
+    """A ramfs mounted in a freshly booted kernel."""
 
     name = "ramfs"
 
@@ -65,6 +65,7 @@ class RamfsWorld:
         self.os = self.kernel.process()
         self.top = "/top"
         self.os.mkdir(self.top)
+        self.os.mount("none", self.top, "ramfs")
         return self
 
     def __exit__(self, *exc):

@@ -154,9 +154,10 @@ def sys_pread64(fd: int, count: int, pos: int) -> bytes:
     file = fdget(fd)
     if not file.f_mode & FMODE_PREAD:
         raise EINVAL(pos) if pos < 0 else ESPIPE
-    it = IovIter(checked_count(count), [])
+    it = IovIter(count if 0 <= count < MAX_RW_COUNT else checked_count(count), [])
     vfs_read(file, it, pos)
-    return iov_iter_result(it)
+    chunks = it.chunks
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def import_iovec(buffers: list, make: Any) -> IovIter:

@@ -48,7 +48,6 @@ from vfslab.fs.filesystems import register_filesystem
 from vfslab.fs.ramfs.inode import ramfs_fs_type
 from vfslab.include.kernel import Kernel
 from vfslab.include.mm_types import PAGE_SHIFT, Lruvec
-from vfslab.include.mount import MNT_RELATIME
 from vfslab.include.sched import TaskStruct
 from vfslab.include.uapi.fcntl import AT_FDCWD
 from vfslab.kernel import fork, sys
@@ -86,7 +85,6 @@ def start_kernel(memory: int = 64 << 20) -> Kernel:
         for make in FILESYSTEMS:
             register_filesystem(make())
         namespace.init_mount_tree(kernel, kernel.file_systems[b"ramfs"])
-        kernel.init_task.fs.root.mnt.mnt_flags |= MNT_RELATIME  # as any mount(2) has it unless told otherwise
         for init in (blkdev_init, chrdev_init, devtmpfs_init, *DRIVERS):
             init(kernel)
         namei_ops.sys_mkdirat(AT_FDCWD, b"/dev", 0o755)
