@@ -44,7 +44,7 @@ from vfslab.fs.mount import mnt_drop_write, mnt_want_write, path_put
 from vfslab.fs.namei import __lookup_slow, filename_lookup, filename_parentat, getname
 from vfslab.fs.namespace import detach_mounts, is_local_mountpoint
 from vfslab.fs.permission import capable, inode_permission
-from vfslab.include.dcache import DCACHE_CANT_MOUNT, Dentry
+from vfslab.include.dcache import DCACHE_CANT_MOUNT, DCACHE_MOUNTED, Dentry
 from vfslab.include.fs import (
     FS_RENAME_DOES_D_MOVE,
     I_LINKABLE,
@@ -179,6 +179,7 @@ def filename_remove(nd: Nameidata, remove: Callable[[Nameidata, Inode, Dentry], 
     """Call remove with the dentry of a walk's last component, its directory locked. What it led to goes after that."""
     mnt, dir, inode = nd.path.mnt, nd.path.dentry.d_inode, None
     mnt_want_write(mnt)
+    elsewhere = None
     try:
         with down_write(dir.i_rwsem):
             dentry = __lookup_slow(nd.path.dentry, nd.last, 0)
@@ -186,11 +187,18 @@ def filename_remove(nd: Nameidata, remove: Callable[[Nameidata, Inode, Dentry], 
                 if dentry.d_inode is not None:
                     inode = ihold(dentry.d_inode)
                 remove(nd, dir, dentry)
+                elsewhere = mounted_elsewhere(dentry)
             finally:
                 dput(dentry)
     finally:
+        detach_mounts(elsewhere)
         iput(inode)
         mnt_drop_write(mnt)
+
+
+def mounted_elsewhere(dentry: Dentry) -> Dentry | None:
+    """Return dentry, which has lost its name, if other namespaces have mounts there: those go when no lock is held."""
+    return dentry if dentry.d_flags & DCACHE_MOUNTED else None
 
 
 # --- making ---------------------------------------------------------------------------------------
@@ -308,7 +316,7 @@ def vfs_unlink(dir: Inode, dentry: Dentry) -> None:
         if is_local_mountpoint(dentry):
             raise EBUSY(dentry.d_name)
         dir.i_op.unlink(dir, dentry)
-        forget_mounts(dentry)
+        dont_mount(dentry)
     d_delete(dentry)
 
 
@@ -324,14 +332,13 @@ def vfs_rmdir(dir: Inode, dentry: Dentry) -> None:
         dir.i_op.rmdir(dir, dentry)
         shrink_dcache_parent(dentry)
         inode.i_flags |= S_DEAD
-        forget_mounts(dentry)
+        dont_mount(dentry)
     d_delete(dentry)
 
 
-def forget_mounts(dentry: Dentry) -> None:
-    """Nothing can be mounted any more on a dentry that loses its name; what other namespaces had there goes."""
+def dont_mount(dentry: Dentry) -> None:
+    """Nothing can be mounted any more on a dentry that loses its name."""
     dentry.d_flags |= DCACHE_CANT_MOUNT
-    detach_mounts(dentry)
 
 
 def sys_unlinkat(dfd: int, name: bytes, flags: int) -> int:
@@ -447,6 +454,8 @@ def do_renameat2(old: Nameidata, new: Nameidata, flags: int) -> None:
         if new_dentry.d_inode is not None:
             goes.callback(iput, ihold(new_dentry.d_inode))
         vfs_rename(old.path.dentry.d_inode, old_dentry, new.path.dentry.d_inode, new_dentry, flags)
+        if new_dentry.d_flags & DCACHE_CANT_MOUNT:
+            goes.callback(detach_mounts, mounted_elsewhere(new_dentry))
 
 
 def check_rename(
@@ -497,7 +506,7 @@ def vfs_rename(old_dir: Inode, old_dentry: Dentry, new_dir: Inode, new_dentry: D
             if is_dir:
                 shrink_dcache_parent(new_dentry)
                 target.i_flags |= S_DEAD
-            forget_mounts(new_dentry)
+            dont_mount(new_dentry)
         if not old_dir.i_sb.s_type.fs_flags & FS_RENAME_DOES_D_MOVE:
             (d_exchange if exchange else d_move)(old_dentry, new_dentry)
 

@@ -405,9 +405,11 @@ def is_local_mountpoint(dentry: Dentry) -> bool:
     return any(mount.mnt_mountpoint is dentry for mount in cpu.current.nsproxy.mnt_ns.mounts.values())
 
 
-def detach_mounts(dentry: Dentry) -> None:
-    """Take away what other namespaces have mounted on a dentry that loses its name here."""
-    if dentry.d_flags & DCACHE_MOUNTED:
+def detach_mounts(dentry: Dentry | None) -> None:
+    """Take away what other namespaces have mounted on a dentry that has lost its name here. No lock is held."""
+    if dentry is None:
+        return
+    with down_write(cpu.kernel.namespace_sem):
         for mount in [m for m in cpu.kernel.mount_hashtable.values() if m.mnt_mountpoint is dentry]:
             umount_tree(mount)
 

@@ -168,7 +168,8 @@ def do_sys_openat(dfd: int, name: bytes, op: OpenFlags) -> int:
 
 def sys_openat(dfd: int, name: bytes, flags: int, mode: int = 0) -> int:
     """Open name from dfd; flags that nobody knows are ignored, as ever."""
-    return do_sys_openat(dfd, name, build_open_flags(flags & VALID_OPEN_FLAGS, mode))
+    flags &= O_PATH_FLAGS if flags & O_PATH else VALID_OPEN_FLAGS
+    return do_sys_openat(dfd, name, build_open_flags(flags, mode))
 
 
 def sys_openat2(dfd: int, name: bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:

@@ -147,11 +147,12 @@ def set_anon_super(sb: SuperBlock) -> None:
 def reconfigure_super(fc: FsContext) -> None:
     """Change the flags and options of a mounted superblock, as mount -o remount asks.
 
-    EBUSY if it is to become read-only while something is written through any of its mounts.
+    EBUSY if it is to become read-only while something is written through any of its mounts, or while a
+    file without a name is in use: its last user will want to free it on disk.
     """
     sb = fc.root.d_sb
     if fc.sb_flags & fc.sb_flags_mask & SB_RDONLY and not sb_rdonly(sb):
-        if any(mount.mnt_writers for mount in sb.s_mounts):
+        if any(mount.mnt_writers for mount in sb.s_mounts) or any(inode.i_nlink == 0 for inode in sb.s_inodes):
             raise EBUSY(sb.s_id)
     with down_write(sb.s_umount):
         if fc.ops.reconfigure is not None:

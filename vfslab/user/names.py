@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any
 
@@ -296,6 +297,8 @@ class NameCalls:
         cwd = syscall(self.task, "getcwd")
         if type(cwd) is int:
             raise_error(cwd)
+        if not cwd.startswith(b"/"):
+            raise_error(-errno.ENOENT)  # "(unreachable)/...": as in glibc, no path rather than a wrong one
         return cwd
 
     def getcwd(self) -> str:
