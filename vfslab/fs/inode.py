@@ -257,7 +257,8 @@ def evict(inode: Inode) -> None:
     if evict_inode is not None:
         evict_inode(inode)
     else:
-        truncate_inode_pages(inode.i_data, 0)
+        if inode_nrpages(inode):
+            truncate_inode_pages(inode.i_data, 0)
         clear_inode(inode)
     remove_inode_hash(inode)
     if not inode.i_state & I_CLEAR:
@@ -267,9 +268,17 @@ def evict(inode: Inode) -> None:
 
 def clear_inode(inode: Inode) -> None:
     """Say that nothing of the inode is left but its memory; evict_inode methods end with this."""
-    if inode.i_data.nrpages:
-        raise KernelBug(f"{inode} leaves memory with {inode.i_data.nrpages} pages")
+    if inode_nrpages(inode):
+        raise KernelBug(f"{inode} leaves memory with {inode_nrpages(inode)} pages")
     inode.i_state = I_FREEING | I_CLEAR
+
+
+def inode_nrpages(inode: Inode) -> int:
+    """Return how many pages of the inode are cached, without making a page cache for one that has none."""
+    try:
+        return Inode.i_data.__get__(inode).nrpages
+    except AttributeError:
+        return 0
 
 
 def destroy_inode(inode: Inode) -> None:

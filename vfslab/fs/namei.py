@@ -5,7 +5,7 @@
                      │                                  lookup, open, create and remove differ
                      ▼                                  only in what they do with the last one
                walk_component ──lookup_fast──▶ dcache: a hit costs one look into a table
-                     │    └─────lookup_slow──▶ dir.i_op.lookup: the filesystem reads its directory
+                     │    └──── walk_uncached: `.`, `..`, or lookup_slow ──▶ dir.i_op.lookup
                      ▼
                  step_into: a plain directory or file: go there
                      └─ step_into_slowpath: something mounted on it, a symlink, nothing there at all
@@ -202,11 +202,8 @@ def link_path_walk(text: bytes, nd: Nameidata) -> None:
             remaining = put_links(nd)
             if not remaining:
                 break  # the last one: the caller's
-        dentry = lookup_fast(nd)
-        if dentry is None:
-            link = walk_component(nd, 0)
-        else:
-            link = step_into(nd, dentry, 0)
+        dentry = lookup_fast(nd)  # this line and the next are walk_component(), written out
+        link = walk_uncached(nd, 0) if dentry is None else step_into(nd, dentry, 0)
         if link is not None:
             nd.remaining = remaining = split_path(link)
             if not remaining:
@@ -246,11 +243,14 @@ def may_lookup(nd: Nameidata) -> None:
 def walk_component(nd: Nameidata, flags: int) -> bytes | None:
     """Look nd.last up in nd.path and step into it; return a symlink's text if that is to be walked instead."""
     dentry = lookup_fast(nd)
-    if dentry is None:
-        if nd.last in LAST_TYPES:
-            return handle_dots(nd)
-        dentry = lookup_slow(nd)
-    return step_into(nd, dentry, flags)
+    return walk_uncached(nd, flags) if dentry is None else step_into(nd, dentry, flags)
+
+
+def walk_uncached(nd: Nameidata, flags: int) -> bytes | None:
+    """Take a component that is not in the cache: a dot (P3), or a name to ask the filesystem for."""
+    if nd.last in LAST_TYPES:
+        return handle_dots(nd)
+    return step_into(nd, lookup_slow(nd), flags)
 
 
 def lookup_fast(nd: Nameidata) -> Dentry | None:
