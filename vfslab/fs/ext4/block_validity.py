@@ -30,7 +30,7 @@ from vfslab.fs.ext4.format import ext4_group_desc
 from vfslab.include.fs import Inode, SuperBlock
 from vfslab.kernel.slab import kzalloc
 
-_read_short = ext4_group_desc.reader("bg_block_bitmap_lo", "bg_inode_bitmap_lo", "bg_inode_table_lo")
+_read_lower = ext4_group_desc.reader("bg_block_bitmap_lo", "bg_inode_bitmap_lo", "bg_inode_table_lo")
 _read_upper = ext4_group_desc.reader("bg_block_bitmap_hi", "bg_inode_bitmap_hi", "bg_inode_table_hi")
 
 
@@ -42,7 +42,7 @@ def ext4_setup_system_zone(sb: SuperBlock) -> None:
     for group, raw in ext4_all_group_descs(sb):
         if checksums and not ext4_group_desc_csum_verify(sbi, group, raw):
             ext4_log_error(sb, "ext4_check_descriptors", f"checksum of group {group}'s descriptor is wrong")
-        parts = _read_short(raw, 0)
+        parts = list(_read_lower(raw, 0))
         if sbi.s_desc_size >= ext4_group_desc.size:
             parts = [high << 32 | low for high, low in zip(_read_upper(raw, 0), parts, strict=True)]
         what = misplaced(sbi, *parts)

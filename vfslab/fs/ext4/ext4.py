@@ -16,7 +16,6 @@ Left out: everything for writing (delayed allocation, orphans, reservations, han
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, NoReturn
 
 from vfslab.fs.ext4.format import RO_COMPAT_GDT_CSUM, RO_COMPAT_METADATA_CSUM
@@ -24,7 +23,7 @@ from vfslab.include.fs import Inode, SuperBlock
 from vfslab.kernel.errno import EFSBADCRC, EFSCORRUPTED
 from vfslab.kernel.printk import KERN_CRIT, KERN_WARNING, printk
 from vfslab.lib.crc32c import crc32c
-from vfslab.lib.kstruct import Embedded, KernelBug, KObject, Ptr, embedded, kstruct
+from vfslab.lib.kstruct import Embedded, KernelBug, KObject, Ptr, embedded, fresh, kstruct
 
 # what ext4_map_blocks() says of a run of blocks (m_flags)
 EXT4_MAP_HOLE, EXT4_MAP_MAPPED, EXT4_MAP_UNWRITTEN = 0, 1, 2
@@ -60,9 +59,9 @@ class Ext4SystemBlocks(KObject):
     owner   the inode that may use the run (the journal), or 0: nobody
     """
 
-    start: list[int] = dataclasses.field(default_factory=list)
-    end: list[int] = dataclasses.field(default_factory=list)
-    owner: list[int] = dataclasses.field(default_factory=list)
+    start: list[int] = fresh(list)
+    end: list[int] = fresh(list)
+    owner: list[int] = fresh(list)
 
 
 @kstruct
@@ -115,8 +114,8 @@ class Ext4SbInfo(KObject):
     s_overhead: int = 0
     s_bitmap_maxbytes: int = 0
     s_system_blks: Ptr[Ext4SystemBlocks] = None
-    s_group_desc: dict[int, Ptr[Ext4GroupDesc]] = dataclasses.field(default_factory=dict)
-    s_mount_opts: dict = dataclasses.field(default_factory=dict)
+    s_group_desc: dict[int, Ptr[Ext4GroupDesc]] = fresh(dict)
+    s_mount_opts: dict = fresh(dict)
     s_journal_text: str = ""
     s_free: tuple = None
     s_tables: Any = None
@@ -129,8 +128,8 @@ class Ext4EsTree(KObject):
     starts holds the runs' first blocks, for bisect.
     """
 
-    starts: list[int] = dataclasses.field(default_factory=list)
-    runs: list[tuple] = dataclasses.field(default_factory=list)
+    starts: list[int] = fresh(list)
+    runs: list[tuple] = fresh(list)
 
 
 @kstruct

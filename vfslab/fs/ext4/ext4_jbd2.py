@@ -10,6 +10,8 @@ Left out: journals on other devices; a clean one is not needed, a dirty one is r
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from vfslab.fs.buffer import bdev_overlay, brelse, sb_bread
 from vfslab.fs.ext4.ext4 import (
     EXT4_IGET_SPECIAL,
@@ -76,7 +78,7 @@ def ext4_load_journal(sb: SuperBlock) -> str:
         iput(inode)
 
 
-def refuse_journal(sb: SuperBlock, number: type[KernelError], text: str) -> None:
+def refuse_journal(sb: SuperBlock, number: type[KernelError], text: str) -> NoReturn:
     """Log why a dirty journal prevents the mount, and raise the error."""
     ext4_msg(sb, KERN_ERR, text + HINT)
     raise number(text)

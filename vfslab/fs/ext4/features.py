@@ -13,6 +13,7 @@ Linux: ext4_feature_set_ok() of fs/ext4/super.c; the names are those of dumpe2fs
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from vfslab.fs.ext4.format import EXT4_FEATURE_COMPAT, EXT4_FEATURE_INCOMPAT, EXT4_FEATURE_RO_COMPAT, ext4_super_block
@@ -86,7 +87,7 @@ _RO_COMPAT = (
 )
 
 
-def _features(set_: str, names: dict, rows: tuple) -> tuple[Feature, ...]:
+def _features(set_: str, names: Mapping[int, str], rows: tuple) -> tuple[Feature, ...]:
     return tuple(Feature(set_, bit, names[bit], how, words) for bit, how, words in rows)
 
 

@@ -88,9 +88,10 @@ def ext4_lookup(dir: Inode, dentry: Dentry, flags: int) -> Dentry | None:
 
 def ext4_find_entry(dir: Inode, name: bytes) -> int:
     """Return the inode number of name in dir, 0 if there is no such name."""
-    if EXT4_I(dir).i_flags & EXT4_INLINE_DATA_FL:
+    flags = EXT4_I(dir).i_flags
+    if flags & EXT4_INLINE_DATA_FL:
         return find_inline_entry(dir, name)
-    if is_dx(dir):
+    if flags & EXT4_INDEX_FL and has_usable_tree(dir):
         try:
             return ext4_dx_find_entry(dir, name)
         except FormatError as error:
@@ -122,13 +123,12 @@ def find_entry_linear(dir: Inode, name: bytes) -> int:
     while lblk < blocks:
         try:
             found = find_in_block(dir, lblk, name)
+            if found:
+                return found
+            lblk += 1
         except (EFSCORRUPTED, EFSBADCRC, EIO) as error:
             damaged = damaged or error
             lblk = next_dirblock(dir, lblk)
-            continue
-        if found:
-            return found
-        lblk += 1
     if damaged:
         raise damaged
     return 0
@@ -158,13 +158,9 @@ class DxBlock(NamedTuple):
     indirect_levels: int
 
 
-def is_dx(dir: Inode) -> bool:
-    """True if the directory has a tree whose hashes we can compute."""
-    return bool(
-        EXT4_I(dir).i_flags & EXT4_INDEX_FL
-        and EXT4_SB(dir.i_sb).s_compat & COMPAT_DIR_INDEX
-        and not dir.i_flags & (S_CASEFOLD | S_ENCRYPTED)
-    )
+def has_usable_tree(dir: Inode) -> bool:
+    """True if an indexed directory's hashes are ones that we can compute."""
+    return bool(EXT4_SB(dir.i_sb).s_compat & COMPAT_DIR_INDEX) and not dir.i_flags & (S_CASEFOLD | S_ENCRYPTED)
 
 
 def ext4_dx_find_entry(dir: Inode, name: bytes) -> int:
