@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from vfslab.lib.kstruct import OperationTable
+
 PACKAGE = Path(__file__).parents[1] / "vfslab"
 THE_ONE_GLOBAL = ("vfslab/kernel/sched.py", "cpu")
 
@@ -258,6 +260,8 @@ def described(value, depth):
         return getattr(value, "__qualname__", type(value).__name__)
     if dataclasses.is_dataclass(value):
         inside = [(each.name, getattr(value, each.name, None)) for each in dataclasses.fields(value)]
+    elif isinstance(value, OperationTable):
+        inside = [(name, getattr(value, name)) for name in value.__slots__]
     elif isinstance(value, dict | types.MappingProxyType):
         inside = [(str(key), item) for key, item in value.items()]
     elif isinstance(value, list | tuple):

@@ -76,7 +76,7 @@ def test_K1_a_subclass_without_slots_would_be_caught():
 
 
 def test_shared_default_is_refused():
-    with pytest.raises(TypeError, match="default_factory"):
+    with pytest.raises(TypeError, match="fresh"):
 
         @kstruct
         class Bad(KObject):
@@ -130,7 +130,7 @@ def test_late_member_is_made_once_and_can_be_set():
 
 @pytest.mark.parametrize("use", [
     lambda b: b.b_count, lambda b: setattr(b, "b_count", 2), lambda b: b.front, lambda b: delattr(b, "b_owner"),
-    lambda b: kfree(b), lambda b: b._members, lambda b: setattr(b, "front", None), lambda b: b.nonsense,
+    lambda b: kfree(b), lambda b: b._annotations, lambda b: setattr(b, "front", None), lambda b: b.nonsense,
 ])  # fmt: skip
 def test_K3_every_use_after_kfree_is_told(world, use):
     bicycle = kzalloc(Bicycle)

@@ -10,7 +10,6 @@ Linux: drivers/block/brd.c.   Chapter 9.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
 from vfslab.block.bio import bio_endio, bio_op
@@ -21,7 +20,7 @@ from vfslab.include.device import RAMDISK_MAJOR
 from vfslab.include.kernel import Kernel
 from vfslab.include.mm_types import PAGE_SHIFT, PAGE_SIZE
 from vfslab.kernel.slab import kfree, kzalloc
-from vfslab.lib.kstruct import KObject, Ptr, kstruct
+from vfslab.lib.kstruct import KObject, Ptr, fresh, kstruct
 
 
 @kstruct
@@ -30,7 +29,7 @@ class BrdDevice(KObject):
 
     brd_number: int = 0
     brd_disk: Ptr[Gendisk] = None
-    brd_pages: dict[int, bytearray] = dataclasses.field(default_factory=dict)
+    brd_pages: dict[int, bytearray] = fresh(dict)
 
 
 def brd_init(kernel: Kernel, rd_nr: int = 1) -> None:

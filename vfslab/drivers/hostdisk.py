@@ -21,7 +21,6 @@ Always true
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import os
 import stat
@@ -62,12 +61,12 @@ from vfslab.include.kernel import Kernel
 from vfslab.kernel.printk import KERN_ERR, KERN_NOTICE, printk
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kfree, kzalloc
-from vfslab.lib.kstruct import KObject, Ptr, kstruct
+from vfslab.lib.kstruct import KObject, Ptr, kstruct, operations
 
 PART_MINORS = 16  # numbers for the disk and fifteen partitions, as virtio_blk has them
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@operations
 class Source:
     """How to reach the bytes of one kind of source; the functions raise what the host raises."""
 

@@ -20,7 +20,6 @@ Always true
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 from vfslab.block.bio import bio_add_mem, bio_alloc, bio_put, guard_bio_eod
@@ -33,7 +32,7 @@ from vfslab.include.fs import Inode
 from vfslab.include.mm_types import PAGE_SHIFT, PG_LOCKED, PG_UPTODATE, Folio, ReadaheadControl
 from vfslab.kernel.errno import KernelError
 from vfslab.kernel.sched import cpu
-from vfslab.lib.kstruct import KernelBug, KObject, kstruct
+from vfslab.lib.kstruct import KernelBug, KObject, fresh, kstruct
 from vfslab.mm.filemap import folio_end_read
 from vfslab.mm.readahead import readahead_folios
 
@@ -52,8 +51,8 @@ class MpageReadCtl(KObject):
     inode: Inode = None
     folios: list = None
     pending: int = 1
-    bad: list = dataclasses.field(default_factory=list)
-    patches: list = dataclasses.field(default_factory=list)
+    bad: list = fresh(list)
+    patches: list = fresh(list)
 
 
 def mpage_readahead(rac: ReadaheadControl, get_block: Callable) -> None:

@@ -5,11 +5,10 @@ Linux: include/linux/blk_types.h.   Since 5.11 a partition is a block_device too
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from vfslab.lib.kstruct import Embedded, KObject, Ptr, embedded, kstruct
+from vfslab.lib.kstruct import Embedded, KObject, Ptr, embedded, fresh, kstruct
 
 SECTOR_SHIFT = 9
 SECTOR_SIZE = 512
@@ -78,7 +77,7 @@ class BlockDevice(KObject):
     bd_block_size: int = 512
     bd_meta_uuid: bytes = b""
     bd_device: bytes = b""
-    bd_buffers: dict = dataclasses.field(default_factory=dict)
+    bd_buffers: dict = fresh(dict)
     bd_overlay: dict[int, Ref[BufferHead]] = None
 
 

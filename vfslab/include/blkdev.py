@@ -8,18 +8,17 @@ Linux: include/linux/blkdev.h (gendisk, request_queue; genhd.h is gone since 5.1
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from vfslab.lib.kstruct import KObject, Ptr, kstruct
+from vfslab.lib.kstruct import KObject, Ptr, fresh, kstruct, operations
 
 GENHD_FL_REMOVABLE, GENHD_FL_NO_PART, GD_READ_ONLY, GD_DEAD, GD_ADDED = 1, 4, 1, 2, 4
 QUEUE_FLAG_DYING = 1  # queue_flags: the disk is going or gone, nothing is accepted any more
 BLK_FEAT_WRITE_CACHE, BLK_FEAT_FUA = 1, 2  # limits.features: has a volatile cache; can write through it
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@operations
 class BlockDeviceOperations:
     """What a driver offers for its disk beside moving data."""
 
@@ -30,7 +29,7 @@ class BlockDeviceOperations:
     free_disk: Callable | None = None  # (disk) -> None: the last reference is gone
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@operations
 class BlkMqOps:
     """What a driver with a request queue does."""
 
@@ -62,8 +61,8 @@ class BlkMqHwCtx(KObject):
     """
 
     queue: Ptr[RequestQueue] = None
-    dispatch: list[Ptr[Request]] = dataclasses.field(default_factory=list)
-    tags: list[Ptr[Request]] = dataclasses.field(default_factory=list)
+    dispatch: list[Ptr[Request]] = fresh(list)
+    tags: list[Ptr[Request]] = fresh(list)
     queue_num: int = 0
     next_tag: int = 0
     driver_data: Any = None
@@ -109,7 +108,7 @@ class Request(KObject):
 class BlkPlug(KObject):
     """Requests held back for a moment so that neighbours can join them."""
 
-    mq_list: list[Ptr[Request]] = dataclasses.field(default_factory=list)
+    mq_list: list[Ptr[Request]] = fresh(list)
     depth: int = 0
 
 
@@ -124,7 +123,7 @@ class Gendisk(KObject):
     first_minor: int = 0
     minors: int = 16
     disk_name: bytes = b""
-    part_tbl: dict[int, Ptr[BlockDevice]] = dataclasses.field(default_factory=dict)
+    part_tbl: dict[int, Ptr[BlockDevice]] = fresh(dict)
     part0: Ptr[BlockDevice] = None
     fops: Ptr[BlockDeviceOperations] = None
     queue: Ptr[RequestQueue] = None

@@ -6,12 +6,11 @@ Left out: d_fsdata users other than ours, per-dentry wait queues, the short inli
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from vfslab.include.spinlock import Spinlock
-from vfslab.lib.kstruct import Embedded, KObject, Ptr, Ref, embedded, kstruct
+from vfslab.lib.kstruct import Embedded, KObject, Ptr, Ref, embedded, kstruct, operations
 
 qstr = bytes
 """Linux's struct qstr is a name with its length and hash; a Python bytes object carries all three."""
@@ -41,7 +40,7 @@ DCACHE_SYMLINK_TYPE = 6 << 20
 DCACHE_MANAGED_DENTRY = DCACHE_MOUNTED | DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+@operations
 class DentryOperations:
     """What a filesystem may want to say about cached names. None means: nothing."""
 

@@ -11,20 +11,17 @@ Left out: mnt_idmap arguments, file locks, quota, fsnotify, security blobs, DAX.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from vfslab.include.spinlock import Mutex, RwSemaphore, Spinlock
-from vfslab.lib.kstruct import Embedded, KObject, Ptr, Ref, embedded, kstruct, late
-
-_table = dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+from vfslab.lib.kstruct import Embedded, KObject, Ptr, Ref, embedded, fresh, kstruct, late, operations
 
 MAX_LFS_FILESIZE = (1 << 63) - 1
 
 
-@_table
+@operations
 class InodeOperations:
     """What can be done with an inode as a name's object. Errors are raised by number."""
 
@@ -48,7 +45,7 @@ class InodeOperations:
     fiemap: Callable | None = None  # (inode, start, length) -> list of (logical, physical, length, flags), in bytes
 
 
-@_table
+@operations
 class FileOperations:
     """What can be done with an open file."""
 
@@ -65,7 +62,7 @@ class FileOperations:
     fallocate: Callable | None = None  # (file, mode, offset, length) -> None
 
 
-@_table
+@operations
 class SuperOperations:
     """What can be done with a mounted filesystem as a whole."""
 
@@ -81,7 +78,7 @@ class SuperOperations:
     show_options: Callable | None = None  # (root_dentry) -> list of bytes, as in /proc/mounts
 
 
-@_table
+@operations
 class AddressSpaceOperations:
     """How the page cache of an inode is filled and emptied."""
 
@@ -96,7 +93,7 @@ class AddressSpaceOperations:
     release_folio: Callable | None = None  # (folio) -> bool: may reclaim take it?
 
 
-@_table
+@operations
 class XattrHandler:
     """One namespace of extended attributes, such as "user."."""
 
@@ -114,7 +111,7 @@ class FileSystemType(KObject):
     fs_flags: int = 0
     init_fs_context: Callable = None  # (fc) -> None: set fc.ops and fc.fs_private
     kill_sb: Callable = None  # (sb) -> None: end of the superblock's life
-    fs_supers: list[Ptr[SuperBlock]] = dataclasses.field(default_factory=list)
+    fs_supers: list[Ptr[SuperBlock]] = fresh(list)
 
 
 FS_REQUIRES_DEV, FS_USERNS_MOUNT, FS_RENAME_DOES_D_MOVE = 1, 8, 32768
@@ -152,11 +149,11 @@ class SuperBlock(KObject):
     s_bdev_file: Ref[File] = None
     s_fs_info: Any = None
     s_active: int = 1
-    s_mounts: list[Ptr[Mount]] = dataclasses.field(default_factory=list)
+    s_mounts: list[Ptr[Mount]] = fresh(list)
     s_uuid: bytes = b""
-    s_inodes: dict = dataclasses.field(default_factory=dict)
-    s_dentry_lru: OrderedDict = dataclasses.field(default_factory=OrderedDict)
-    s_inode_lru: OrderedDict = dataclasses.field(default_factory=OrderedDict)
+    s_inodes: dict = fresh(dict)
+    s_dentry_lru: OrderedDict = fresh(OrderedDict)
+    s_inode_lru: OrderedDict = fresh(OrderedDict)
     s_dentry_hashtable: Ptr[dict] = None  # the kernel's one table, a step closer (see fs/dcache.py)
     s_shrink: Ptr[Shrinker] = None
     s_umount: Embedded[RwSemaphore] = embedded(RwSemaphore, name="s_umount")
@@ -184,7 +181,7 @@ class AddressSpace(KObject):
     """
 
     host: Ptr[Inode] = None
-    i_pages: dict[int, Ptr[Folio]] = dataclasses.field(default_factory=dict)
+    i_pages: dict[int, Ptr[Folio]] = fresh(dict)
     nrpages: int = 0
     a_ops: Ptr[AddressSpaceOperations] = None
     flags: int = 0
@@ -297,7 +294,7 @@ class DirContext(KObject):
 
     actor: Callable = None
     pos: int = 0
-    entries: list = dataclasses.field(default_factory=list)
+    entries: list = fresh(list)
     room: int = 0
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from vfslab.lib.kstruct import KObject, Ptr, kstruct
+from vfslab.lib.kstruct import KObject, Ptr, kstruct, operations
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@operations
 class FsContextOperations:
     """How a filesystem takes its options and makes or finds its superblock."""
 

@@ -6,13 +6,12 @@ fs/namespace.c (mount_hashtable), fs/filesystems.c, block/genhd.c, ...   A hash 
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from vfslab.include.spinlock import RwSemaphore
-from vfslab.lib.kstruct import Embedded, KObject, Ptr, embedded, kstruct
+from vfslab.lib.kstruct import Embedded, KObject, Ptr, embedded, fresh, kstruct
 
 
 @kstruct
@@ -34,34 +33,34 @@ class Kernel(KObject):
     """
 
     release: bytes = b"6.12.0-vfslab"
-    sys_call_table: dict = dataclasses.field(default_factory=dict)
-    file_systems: dict[bytes, Ptr[FileSystemType]] = dataclasses.field(default_factory=dict)
-    super_blocks: list[Ptr[SuperBlock]] = dataclasses.field(default_factory=list)
-    dentry_hashtable: dict = dataclasses.field(default_factory=dict)
-    inode_hashtable: dict = dataclasses.field(default_factory=dict)
-    mount_hashtable: dict = dataclasses.field(default_factory=dict)
-    mountpoint_hashtable: dict = dataclasses.field(default_factory=dict)
-    disks: dict[bytes, Ptr[Gendisk]] = dataclasses.field(default_factory=dict)
-    bdev_map: dict[int, Ptr[BlockDevice]] = dataclasses.field(default_factory=dict)
-    chrdev_map: dict = dataclasses.field(default_factory=dict)
-    device_add: list[Callable] = dataclasses.field(default_factory=list)
-    copy_task: list[Callable] = dataclasses.field(default_factory=list)
-    exit_task: list[Callable] = dataclasses.field(default_factory=list)
-    tasks: dict[int, Ptr[TaskStruct]] = dataclasses.field(default_factory=dict)
+    sys_call_table: dict = fresh(dict)
+    file_systems: dict[bytes, Ptr[FileSystemType]] = fresh(dict)
+    super_blocks: list[Ptr[SuperBlock]] = fresh(list)
+    dentry_hashtable: dict = fresh(dict)
+    inode_hashtable: dict = fresh(dict)
+    mount_hashtable: dict = fresh(dict)
+    mountpoint_hashtable: dict = fresh(dict)
+    disks: dict[bytes, Ptr[Gendisk]] = fresh(dict)
+    bdev_map: dict[int, Ptr[BlockDevice]] = fresh(dict)
+    chrdev_map: dict = fresh(dict)
+    device_add: list[Callable] = fresh(list)
+    copy_task: list[Callable] = fresh(list)
+    exit_task: list[Callable] = fresh(list)
+    tasks: dict[int, Ptr[TaskStruct]] = fresh(dict)
     init_task: Ptr[TaskStruct] = None
     node: Ptr[Lruvec] = None
-    log: deque = dataclasses.field(default_factory=lambda: deque(maxlen=4096))
+    log: deque = fresh(lambda: deque(maxlen=4096))
     baton: Any = None
-    fs_bio_set: list[Ptr[Bio]] = dataclasses.field(default_factory=list)
-    blkdev_majors: dict[int, bytes] = dataclasses.field(default_factory=dict)
+    fs_bio_set: list[Ptr[Bio]] = fresh(list)
+    blkdev_majors: dict[int, bytes] = fresh(dict)
     fput: Callable = None
-    tracers: list = dataclasses.field(default_factory=list)
+    tracers: list = fresh(list)
     next_pid: int = 1
     next_mount_id: int = 1
     next_dev: int = 1
     next_ino: int = 1
-    lock_order: dict = dataclasses.field(default_factory=dict)
-    state: dict = dataclasses.field(default_factory=dict)
+    lock_order: dict = fresh(dict)
+    state: dict = fresh(dict)
     running: bool = True
     clock: Callable = None
     namespace_sem: Embedded[RwSemaphore] = embedded(RwSemaphore, name="namespace_sem")

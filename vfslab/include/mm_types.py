@@ -6,12 +6,11 @@ Left out: page tables, zones, swap. The memory of a folio is a bytearray instead
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from vfslab.lib.kstruct import KObject, Ptr, kstruct
+from vfslab.lib.kstruct import KObject, Ptr, fresh, kstruct
 
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
@@ -54,7 +53,7 @@ class ReadaheadControl(KObject):
     ra: Ptr[FileRaState] = None
     _index: int = 0
     _nr_pages: int = 0
-    folios: list = dataclasses.field(default_factory=list)
+    folios: list = fresh(list)
 
 
 @kstruct
@@ -81,15 +80,15 @@ class Lruvec(KObject):
     pgscan, pgsteal          pages looked at and pages taken by reclaim, as in /proc/vmstat
     """
 
-    inactive: OrderedDict = dataclasses.field(default_factory=OrderedDict)
-    active: OrderedDict = dataclasses.field(default_factory=OrderedDict)
+    inactive: OrderedDict = fresh(OrderedDict)
+    active: OrderedDict = fresh(OrderedDict)
     nr_inactive: int = 0
     nr_active: int = 0
     nr_pages: int = 0
     limit_pages: int = 0
     slab_bytes: int = 0
-    shrinkers: list[Ptr[Shrinker]] = dataclasses.field(default_factory=list)
-    free_folios: dict = dataclasses.field(default_factory=dict)
+    shrinkers: list[Ptr[Shrinker]] = fresh(list)
+    free_folios: dict = fresh(dict)
     reclaiming: bool = False
     barren: int = 0
     pgsteal: int = 0

@@ -6,9 +6,7 @@ Left out: propagation groups beyond a flag, expiry, idmapped mounts.
 
 from __future__ import annotations
 
-import dataclasses
-
-from vfslab.lib.kstruct import Embedded, KObject, Ptr, Ref, embedded, kstruct
+from vfslab.lib.kstruct import Embedded, KObject, Ptr, Ref, embedded, fresh, kstruct
 
 MNT_NOSUID, MNT_NODEV, MNT_NOEXEC, MNT_NOATIME, MNT_NODIRATIME, MNT_RELATIME, MNT_READONLY = 1, 2, 4, 8, 16, 32, 64
 MNT_NOSYMFOLLOW = 0x80
@@ -37,7 +35,7 @@ class Mount(KObject):
     mnt: Embedded[Vfsmount] = embedded(Vfsmount)
     mnt_parent: Ref[Mount] = None
     mnt_mountpoint: Ref[Dentry] = None
-    mnt_mounts: list[Ptr[Mount]] = dataclasses.field(default_factory=list)
+    mnt_mounts: list[Ptr[Mount]] = fresh(list)
     mnt_count: int = 1
     mnt_writers: int = 0
     mnt_devname: bytes = b"none"
@@ -60,7 +58,7 @@ class MntNamespace(KObject):
     """The mounts that a group of tasks sees; mounts are kept by their unique id."""
 
     root: Ptr[Mount] = None
-    mounts: dict[int, Ptr[Mount]] = dataclasses.field(default_factory=dict)
+    mounts: dict[int, Ptr[Mount]] = fresh(dict)
     seq: int = 0
     event: int = 0
     nr_mounts: int = 0

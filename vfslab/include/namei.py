@@ -5,11 +5,10 @@ Linux: struct nameidata of fs/namei.c, struct filename of include/linux/fs.h, fl
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from vfslab.include.dcache import qstr
-from vfslab.lib.kstruct import Embedded, KObject, Ptr, kstruct
+from vfslab.lib.kstruct import Embedded, KObject, Ptr, fresh, kstruct
 
 LAST_NORM, LAST_ROOT, LAST_DOT, LAST_DOTDOT = range(4)
 MAXSYMLINKS = 40
@@ -80,7 +79,7 @@ class Nameidata(KObject):
     m_seq: int = 0
     depth: int = 0
     total_link_count: int = 0
-    stack: list[Ptr[Saved]] = dataclasses.field(default_factory=list)
+    stack: list[Ptr[Saved]] = fresh(list)
     name: Ptr[Filename] = None
     remaining: list[bytes] = None
     trailing_slash: bool = False

@@ -6,10 +6,9 @@ Left out: memory maps, signals, scheduling state, user namespaces (ids are those
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-from vfslab.lib.kstruct import Embedded, KObject, Ptr, Ref, embedded, kstruct
+from vfslab.lib.kstruct import Embedded, KObject, Ptr, Ref, embedded, fresh, kstruct
 
 
 @kstruct
@@ -51,8 +50,8 @@ class FsStruct(KObject):
 class FilesStruct(KObject):
     """The file descriptor table: fd -> File, and which of them close on exec; all below next_fd are taken."""
 
-    fdt: dict[int, Ref[File]] = dataclasses.field(default_factory=dict)
-    close_on_exec: set = dataclasses.field(default_factory=set)
+    fdt: dict[int, Ref[File]] = fresh(dict)
+    close_on_exec: set = fresh(set)
     max_fds: int = 1024
     next_fd: int = 0
 
@@ -84,5 +83,5 @@ class TaskStruct(KObject):
     journal_info: Any = None
     total_link_count: int = 0
     exited: bool = False
-    held: list = dataclasses.field(default_factory=list)
+    held: list = fresh(list)
     kernel: Ptr[Kernel] = None

@@ -6,8 +6,6 @@ Left out: user page tables. A read collects bytes, or fills the caller's buffers
 
 from __future__ import annotations
 
-from typing import Any
-
 from vfslab.lib.kstruct import KObject, Ptr, kstruct
 
 IOCB_APPEND, IOCB_DIRECT, IOCB_NOWAIT, IOCB_SYNC = 2, 0x20000, 8, 4

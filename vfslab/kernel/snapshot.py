@@ -13,12 +13,11 @@ Left out: members that are not declared, and the content of buffers.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from vfslab.lib.kstruct import KObject, is_freed
+from vfslab.lib.kstruct import KObject, OperationTable, is_freed, members
 
 LONGEST = 64  # members of a list or table that are kept; the rest is counted
 
@@ -53,14 +52,32 @@ class Frame(dict):
 
 
 def key_of(obj: KObject) -> Key:
-    """Return the name of a live object; objects outside the slab are told apart by a letter and order."""
-    number = obj._nr
-    return Key(f"{type(obj).__name__}#{number}") if number is not None else Key(f"{type(obj).__name__}@{id(obj):x}")
+    """Return the name of a live object that its kernel has numbered."""
+    return Key(f"{type(obj).__name__}#{obj._nr}")
+
+
+class _Names:
+    """The names of one snapshot: of objects by number, of those without one by the order in which they are met."""
+
+    def __init__(self) -> None:
+        self.tables = table_names()
+        self.met: dict[int, Key] = {}
+        self.count: dict[type, int] = {}
+
+    def key(self, obj: KObject) -> Key:
+        if obj._nr is not None:
+            return key_of(obj)
+        known = self.met.get(id(obj))
+        if known is None:
+            cls = type(obj)
+            self.count[cls] = self.count.get(cls, 0) + 1
+            known = self.met[id(obj)] = Key(f"{cls.__name__}@{self.count[cls]}")
+        return known
 
 
 def take(roots: Iterable[KObject], follow: Callable[[KObject, str, Any], bool] | None = None) -> Frame:
     """Return a Frame of everything reachable from roots; follow(obj, member, target) may prune."""
-    frame, seen, tables = Frame(), set(), table_names()
+    frame, seen, names = Frame(), set(), _Names()
     waiting = [root for root in roots if root is not None][::-1]
     while waiting:
         obj = waiting.pop()
@@ -72,15 +89,15 @@ def take(roots: Iterable[KObject], follow: Callable[[KObject, str, Any], bool] |
             frame[Key(f"{cls.__name__}#{obj._nr}")] = Record(cls, {"freed": True})
             continue
         values: dict[str, Any] = {}
-        for name, _kind, _target in cls._members:
+        for name, _kind, _target in members(cls):
             value = _peek(obj, name)
             if value is _UNTOUCHED:
                 continue
-            values[name], targets = _copy(value, tables)
+            values[name], targets = _copy(value, names)
             for target in targets:
                 if id(target) not in seen and (follow is None or follow(obj, name, target)):
                     waiting.append(target)
-        frame[key_of(obj)] = Record(cls, values)
+        frame[names.key(obj)] = Record(cls, values)
     return frame
 
 
@@ -96,31 +113,31 @@ def _peek(obj: KObject, name: str) -> Any:
         return _UNTOUCHED
 
 
-def _copy(value: Any, tables: dict[int, str]) -> tuple[Any, list[KObject]]:
+def _copy(value: Any, names: _Names) -> tuple[Any, list[KObject]]:
     """Return value as a snapshot keeps it, and the objects it points to."""
     if value is None or isinstance(value, int | bytes | str | float):
         return value, []
     if isinstance(value, KObject):
-        return key_of(value), [value]
+        return names.key(value), [value]
     if isinstance(value, bytearray | memoryview):
         return Bytes(len(value)), []
     if isinstance(value, dict):
         kept, targets = {}, []
         for name, item in list(value.items())[:LONGEST]:
-            left, more = _copy(name, tables)
-            right, others = _copy(item, tables)
+            left, more = _copy(name, names)
+            right, others = _copy(item, names)
             kept[left if _hashable(left) else str(left)] = right
             targets += more + others
         if len(value) > LONGEST:
             kept[More(len(value) - LONGEST)] = None
         return kept, targets
     if isinstance(value, list | tuple | set | frozenset):
-        pairs = [_copy(item, tables) for item in list(value)[:LONGEST]]
+        pairs = [_copy(item, names) for item in list(value)[:LONGEST]]
         items = [item for item, _ in pairs]
         if len(value) > LONGEST:
             items.append(More(len(value) - LONGEST))
         return tuple(items), [target for _, targets in pairs for target in targets]
-    return getattr(value, "__name__", None) or tables.get(id(value)) or type(value).__name__, []
+    return getattr(value, "__name__", None) or names.tables.get(id(value)) or type(value).__name__, []
 
 
 def table_names() -> dict[int, str]:
@@ -129,7 +146,7 @@ def table_names() -> dict[int, str]:
     for module_name, module in list(sys.modules.items()):
         if module_name.startswith("vfslab."):
             for name, value in vars(module).items():
-                if dataclasses.is_dataclass(value) and not isinstance(value, type | KObject):
+                if isinstance(value, OperationTable):
                     names[id(value)] = name
     return names
 

@@ -24,10 +24,10 @@ Always true
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 Ref = Annotated[T, "a pointer that holds a reference"]
@@ -51,14 +51,14 @@ class Member(NamedTuple):
     target: str
 
 
-@dataclasses.dataclass(slots=True, weakref_slot=True, eq=False, repr=False)
 class KObject:
     """Base of all live structures: what it is embedded in, its number, and the slab that gave that."""
 
-    _container: Any = dataclasses.field(default=None, init=False)
-    _nr: int | None = dataclasses.field(default=None, init=False)
-    _slab: Any = dataclasses.field(default=None, init=False)
-    _members: ClassVar[tuple[Member, ...]] = ()
+    __slots__ = ("__weakref__", "_container", "_nr", "_slab")
+    _container: Any
+    _nr: int | None
+    _slab: Any
+    _annotations: ClassVar[dict[str, str]] = {}
     _count: ClassVar[str | None] = None
     _embedded: ClassVar[tuple[Any, ...]] = ()
 
@@ -66,11 +66,22 @@ class KObject:
         return f"{type(self).__name__}#{self._nr if self._nr is not None else '?'}"
 
 
-@dataclasses.dataclass(frozen=True)
 class _Late:
     """Marks a member that comes into being when it is first touched."""
 
-    make: Callable[[Any], Any]
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self.make = make
+
+
+class _Fresh:
+    """Marks a member that each new object gets a value of its own for: a list, a dictionary."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
 
 
 class _LateMember:
@@ -117,6 +128,11 @@ def late(make: Callable[[Any], Any]) -> Any:
     return _Late(make)
 
 
+def fresh(make: Callable[[], Any]) -> Any:
+    """Declare a member whose first value is make(), anew for each object: fresh(list), fresh(dict)."""
+    return _Fresh(make)
+
+
 def _kind(annotation: str) -> tuple[str, str]:
     found = re.search(r"\b(Embedded|Ref|Ptr)\[\s*['\"]?(\w+)", annotation)
     return (found[1], found[2]) if found else ("value", annotation)
@@ -126,25 +142,96 @@ def kstruct(cls: type | None = None, *, count: str | None = None) -> Any:
     """Turn a class of annotated members into a live structure with slots.
 
     count names the member that holds the reference count, if there is one.
+    (A dataclass would do much of this, but takes a millisecond for each of the hundred structures of a kernel.)
     """
     if cls is None:
         return lambda cls: kstruct(cls, count=count)
-    annotations = cls.__dict__["__annotations__"]
-    members = tuple(Member(name, *_kind(text)) for name, text in annotations.items())
-    late_members = {name: value.make for name, value in list(cls.__dict__.items()) if isinstance(value, _Late)}
-    for name in late_members:
-        setattr(cls, name, dataclasses.field(init=False))
-    for name, value in list(cls.__dict__.items()):
-        if name in annotations and isinstance(value, list | dict | set | bytearray):
-            raise TypeError(f"{cls.__name__}.{name}: give dataclasses.field(default_factory=...)")
-    made: Any = dataclasses.dataclass(slots=True, eq=False, repr=False)(cls)
-    for name, make in late_members.items():
-        setattr(made, name, _LateMember(made.__dict__[name], make))
-    made._members, made._count = members, count
-    made._embedded = tuple(
-        made.__dict__[member.name] for member in members if member.kind == "Embedded" and member.name in late_members
-    )
+    namespace = dict(cls.__dict__)
+    annotations = namespace["__annotations__"]
+    given = {name: namespace.pop(name) for name in annotations if name in namespace}
+    for name in ("__dict__", "__weakref__"):
+        namespace.pop(name, None)
+    namespace["__slots__"] = tuple(annotations)
+    namespace["__init__"] = _initializer(cls, annotations, given)
+    made: Any = type(cls)(cls.__name__, cls.__bases__, namespace)
+    made._annotations, made._count = annotations, count
+    inside = []
+    for name, value in given.items():
+        if type(value) is _Late:
+            member = _LateMember(getattr(made, name), value.make)
+            setattr(made, name, member)
+            if "Embedded[" in annotations[name]:
+                inside.append(member)
+    made._embedded = tuple(inside)
     return made
+
+
+def _initializer(cls: type, annotations: dict[str, str], given: dict[str, Any]) -> Callable:
+    """Return __init__ of a structure: the members in order of declaration, by position or by name; no late ones.
+
+    It is written out as text, because nothing else in Python fills slots as fast.
+    """
+    arguments, values, known = ["self"], [], {}
+    for name in annotations:
+        if name not in given:
+            arguments.append(name)
+            values.append(name)
+            continue
+        value = given[name]
+        if type(value) is _Late:
+            continue
+        if isinstance(value, list | dict | set | bytearray):
+            raise TypeError(f"{cls.__name__}.{name}: all objects would share it, declare it with fresh(...)")
+        if type(value) is _Fresh:
+            known[f"make_{name}"] = value.make
+            values.append(f"make_{name}() if {name} is None else {name}")
+            value = None
+        else:
+            values.append(name)
+        known[f"first_{name}"] = value
+        arguments.append(f"{name}=first_{name}")
+    members = [name for name in annotations if type(given.get(name)) is not _Late]
+    lines = [f" self.{name} = {value}\n" for name, value in zip(members, values, strict=True)]
+    exec(  # noqa: S102
+        f"def __init__({', '.join(arguments)}):\n self._container = self._nr = self._slab = None\n{''.join(lines)}", known
+    )
+    return known["__init__"]
+
+
+class OperationTable:
+    """Base of all tables of operations."""
+
+    __slots__ = ()
+    _absent: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, **functions: Any) -> None:
+        members = self._absent | functions
+        wrong = members.keys() ^ set(self.__slots__)
+        if wrong:
+            raise TypeError(f"{type(self).__name__} has no operation, or lacks one: {', '.join(wrong)}")
+        for name, value in members.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name}: a table of operations never changes")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name}: a table of operations never changes")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def operations(cls: type[T]) -> type[T]:
+    """Turn a class of annotated members into a table of operations: given by name when it is made, fixed from then on.
+
+    What is not given is as the class says: None, as NULL in C.
+    """
+    namespace = dict(cls.__dict__)
+    names = tuple(namespace["__annotations__"])
+    absent = {name: namespace.pop(name) for name in names if name in namespace}
+    for name in ("__dict__", "__weakref__"):
+        namespace.pop(name, None)
+    namespace |= {"__slots__": names, "_absent": absent}
+    return type(cls)(cls.__name__, (OperationTable,), namespace)
 
 
 def container_of(ptr: KObject, cls: type[T], member: str) -> T:
@@ -155,9 +242,10 @@ def container_of(ptr: KObject, cls: type[T], member: str) -> T:
     return outer
 
 
+@cache
 def members(cls: type[KObject]) -> tuple[Member, ...]:
     """Return the declared members of a live structure, in order of declaration."""
-    return cls._members
+    return tuple(Member(name, *_kind(text)) for name, text in cls._annotations.items())
 
 
 def embedded_in(obj: KObject) -> list[KObject]:

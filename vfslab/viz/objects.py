@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vfslab.kernel.snapshot import Bytes, Frame, Key, More, Record, changes, take
-from vfslab.lib.kstruct import KObject
+from vfslab.lib.kstruct import KObject, members
 from vfslab.viz.colors import group_of
 from vfslab.viz.model import Graph, Row
 
@@ -70,7 +70,7 @@ def heading(key: Key, record: Record) -> str:
 
 def rows_of(frame: Frame, record: Record, name: str) -> list[Row]:
     """Return the rows of one member: one, or one for each item of a list or table of objects."""
-    kind = next((member.kind for member in record.cls._members if member.name == name), "")
+    kind = next((member.kind for member in members(record.cls) if member.name == name), "")
     value = record.members[name]
     if isinstance(value, dict):
         rows = []

@@ -6,7 +6,7 @@ parser(state) -> True        it is my table: state.parts is filled, as far as it
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
 from vfslab.block.bio import bio_add_mem, bio_alloc, bio_put
 from vfslab.block.blk_core import submit_bio_wait
@@ -14,12 +14,12 @@ from vfslab.include.blk_types import REQ_OP_READ, SECTOR_SHIFT
 from vfslab.include.blkdev import Gendisk
 from vfslab.kernel.errno import KernelError
 from vfslab.kernel.printk import KERN_WARNING, printk
+from vfslab.lib.kstruct import KObject, fresh, kstruct
 
 DISK_MAX_PARTS = 256
 
 
-@dataclasses.dataclass(slots=True)
-class ParsedPartition:
+class ParsedPartition(NamedTuple):
     """One entry of a table: first sector and length (units of 512 bytes), and what PARTUUID= calls it."""
 
     start: int
@@ -27,8 +27,8 @@ class ParsedPartition:
     uuid: bytes = b""
 
 
-@dataclasses.dataclass(slots=True)
-class ParsedPartitions:
+@kstruct
+class ParsedPartitions(KObject):
     """A table under examination.
 
     parts        {number: ParsedPartition}
@@ -37,7 +37,7 @@ class ParsedPartitions:
     """
 
     disk: Gendisk
-    parts: dict[int, ParsedPartition] = dataclasses.field(default_factory=dict)
+    parts: dict[int, ParsedPartition] = fresh(dict)
     next: int = 1
     limit: int = DISK_MAX_PARTS
 

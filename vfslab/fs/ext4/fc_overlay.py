@@ -21,7 +21,6 @@ Always true
 
 from __future__ import annotations
 
-import dataclasses
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,7 +44,7 @@ from vfslab.fs.ext4.format import (
 )
 from vfslab.kernel.errno import EFSBADCRC, EFSCORRUPTED
 from vfslab.lib.crc32c import crc32c
-from vfslab.lib.kstruct import KObject, Ptr, kstruct
+from vfslab.lib.kstruct import KObject, Ptr, fresh, kstruct
 
 MOST_RUNS, MOST_NODES = 1 << 20, 1 << 14  # of one file; beyond that its tree is no tree
 NODE, ENTRY = ext4_extent_header.size, ext4_extent.size
@@ -87,9 +86,9 @@ class FcOverlay(KObject):
     sbi: Ptr[Ext4SbInfo] = None
     read_block: Callable = None
     overlay: dict = None
-    edited: dict = dataclasses.field(default_factory=dict)
-    inodes: dict = dataclasses.field(default_factory=dict)
-    ranges: list = dataclasses.field(default_factory=list)
+    edited: dict = fresh(dict)
+    inodes: dict = fresh(dict)
+    ranges: list = fresh(list)
     free: Any = None
 
 

@@ -22,7 +22,6 @@ Always true
 from __future__ import annotations
 
 import binascii
-import dataclasses
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -58,7 +57,7 @@ from vfslab.fs.jbd2.revoke import (
 )
 from vfslab.kernel.errno import EFSCORRUPTED
 from vfslab.lib.crc32c import crc32c
-from vfslab.lib.kstruct import KObject, kstruct
+from vfslab.lib.kstruct import KObject, fresh, kstruct
 
 _ONES = 0xFFFFFFFF
 _read_header = journal_header.reader("h_magic", "h_blocktype", "h_sequence")
@@ -102,7 +101,7 @@ class RecoveryInfo(KObject):
     nr_revoke_hits: int = 0
     last_commit: tuple = (0, 0)
     damage: str = None
-    revoke: dict = dataclasses.field(default_factory=dict)
+    revoke: dict = fresh(dict)
     fc_text: str = ""
 
     @property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from vfslab.fs.buffer import brelse, sb_bread
 from vfslab.fs.ext4.format import EXT4_CASEFOLD_FL, EXT4_ENCRYPT_FL
 from vfslab.fs.ext4.fsck.state import Directory, Fsck, text_of
@@ -11,7 +9,7 @@ from vfslab.fs.ext4.hash import dx_hash_version, ext4fs_dirhash
 from vfslab.fs.ext4.namei import DxBlock, parse_dx_block
 from vfslab.include.fs import Inode
 from vfslab.kernel.errno import KernelError
-from vfslab.lib.kstruct import KObject, kstruct
+from vfslab.lib.kstruct import KObject, fresh, kstruct
 from vfslab.lib.ondisk import FormatError
 
 HIGHEST = 0xFFFFFFFF
@@ -27,9 +25,9 @@ class Htree(KObject):
     version hash of the names, None if it cannot be computed from what is on the disk
     """
 
-    inner: set = dataclasses.field(default_factory=set)
-    leaves: dict = dataclasses.field(default_factory=dict)
-    unseen: set = dataclasses.field(default_factory=set)
+    inner: set = fresh(set)
+    leaves: dict = fresh(dict)
+    unseen: set = fresh(set)
     version: int | None = None
 
 

@@ -6,7 +6,6 @@ of a whole run is taken, and comparing with a bitmap on the disk is one exclusiv
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from vfslab.fs.ext4.ext4 import Ext4InodeInfo, Ext4SbInfo
 from vfslab.include.fs import Inode, SuperBlock
 from vfslab.kernel.errno import KernelError
 from vfslab.kernel.slab import kzalloc
-from vfslab.lib.kstruct import KObject, Ptr, kstruct
+from vfslab.lib.kstruct import KObject, Ptr, fresh, kstruct
 from vfslab.lib.ondisk import FormatError
 
 MOST_LINES = 2000
@@ -54,24 +53,24 @@ class Fsck(KObject):
 
     sb: Ptr[SuperBlock]
     sbi: Ptr[Ext4SbInfo]
-    problems: dict[str, None] = dataclasses.field(default_factory=dict)
-    notices: list[str] = dataclasses.field(default_factory=list)
+    problems: dict[str, None] = fresh(dict)
+    notices: list[str] = fresh(list)
     more: int = 0
-    used: dict[int, int] = dataclasses.field(default_factory=dict)
-    system: dict[int, int] = dataclasses.field(default_factory=dict)
-    mine: dict[int, int] = dataclasses.field(default_factory=dict)
-    inodes: dict[int, int] = dataclasses.field(default_factory=dict)
-    names: dict[int, int] = dataclasses.field(default_factory=dict)
-    parent: dict[int, int] = dataclasses.field(default_factory=dict)
-    dotdot: dict[int, int] = dataclasses.field(default_factory=dict)
-    subdirs: dict[int, int] = dataclasses.field(default_factory=dict)
-    unlinked: dict[int, str] = dataclasses.field(default_factory=dict)
-    next_orphan: dict[int, int] = dataclasses.field(default_factory=dict)
-    directories: list[Directory] = dataclasses.field(default_factory=list)
-    attr_blocks: dict[int, list[int]] = dataclasses.field(default_factory=dict)
-    ea_refs: dict[int, int] = dataclasses.field(default_factory=dict)
-    ea_inodes: dict[int, int] = dataclasses.field(default_factory=dict)
-    orphan_runs: list[tuple] = dataclasses.field(default_factory=list)
+    used: dict[int, int] = fresh(dict)
+    system: dict[int, int] = fresh(dict)
+    mine: dict[int, int] = fresh(dict)
+    inodes: dict[int, int] = fresh(dict)
+    names: dict[int, int] = fresh(dict)
+    parent: dict[int, int] = fresh(dict)
+    dotdot: dict[int, int] = fresh(dict)
+    subdirs: dict[int, int] = fresh(dict)
+    unlinked: dict[int, str] = fresh(dict)
+    next_orphan: dict[int, int] = fresh(dict)
+    directories: list[Directory] = fresh(list)
+    attr_blocks: dict[int, list[int]] = fresh(dict)
+    ea_refs: dict[int, int] = fresh(dict)
+    ea_inodes: dict[int, int] = fresh(dict)
+    orphan_runs: list[tuple] = fresh(list)
     orphan_generation: int = 0
     fast_commits: bool = False
     lost: bool = False
