@@ -133,9 +133,10 @@ def read_extent_tree_block(inode: Inode, block: int, depth: int) -> tuple[bytes,
     node = bytes(bh.b_data)
     try:
         entries, _ = ext4_ext_check(inode, node, depth, block)
-        if not bh.b_state & BH_VERIFIED:
+        if not bh.b_state & BH_VERIFIED or bh.b_private != inode.i_ino:  # right for one file is not for another
             ext4_extent_block_csum_verify(inode, node, block)
             bh.b_state |= BH_VERIFIED
+            bh.b_private = inode.i_ino
     finally:
         brelse(bh)
     return node, entries
