@@ -18,7 +18,6 @@ Always true
 
 from __future__ import annotations
 
-import uuid
 import zlib
 
 from vfslab.block.partitions.check import ParsedPartitions, put_partition, read_part_sector
@@ -64,6 +63,8 @@ def efi_partition(state: ParsedPartitions) -> bool:
     if found is None:
         state.log("partition table: the MBR promises a GPT, but neither copy of it is intact")
         return False
+    import uuid  # only a GPT needs it, and it asks the host a lot first
+
     header, entries = found
     scale = state.sector_size // 512
     for number in range(1, min(header.num_partition_entries, state.limit - 1) + 1):

@@ -10,8 +10,6 @@ Left out: keys. Contents stay closed: opening a file is ENOKEY.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import struct
 
 from vfslab.fs.ext4.ext4 import EXT4_SB
@@ -25,6 +23,9 @@ _two_words = struct.Struct("<II").pack
 
 def fscrypt_nokey_name(ciphertext: bytes, hash: int = 0, minor_hash: int = 0) -> bytes:
     """Return the form in which an encrypted name is shown without the key."""
+    import base64  # with a library of its own for hashes, which few mounts need
+    import hashlib
+
     coded = _two_words(hash, minor_hash) + ciphertext[:NOKEY_NAME_BYTES]
     if len(ciphertext) > NOKEY_NAME_BYTES:
         coded += hashlib.sha256(ciphertext[NOKEY_NAME_BYTES:]).digest()

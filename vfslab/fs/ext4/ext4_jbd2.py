@@ -10,7 +10,7 @@ Left out: journals on other devices; a clean one is not needed, a dirty one is r
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from vfslab.fs.buffer import bdev_overlay, brelse, sb_bread
 from vfslab.fs.ext4.ext4 import (
@@ -21,17 +21,17 @@ from vfslab.fs.ext4.ext4 import (
     ext4_error,
     ext4_msg,
 )
-from vfslab.fs.ext4.fast_commit import ext4_fc_replay
 from vfslab.fs.ext4.format import COMPAT_HAS_JOURNAL, EXT4_SUPER_MAGIC, ext4_super_block
 from vfslab.fs.ext4.geometry import ext4_fill_sb_info, ext4_superblock_csum_verify
 from vfslab.fs.ext4.inode import ext4_bread, ext4_iget, ext4_map_blocks
 from vfslab.fs.inode import iput
-from vfslab.fs.jbd2.journal import load_journal
-from vfslab.fs.jbd2.recovery import RecoveryInfo, jbd2_journal_recover
 from vfslab.include.fs import Inode, SuperBlock
 from vfslab.include.uapi.stat import S_IFMT, S_IFREG
 from vfslab.kernel.errno import EFSCORRUPTED, EINVAL, KernelError
 from vfslab.kernel.printk import KERN_ERR
+
+if TYPE_CHECKING:
+    from vfslab.fs.jbd2.recovery import RecoveryInfo
 
 HINT = "; the mount option noload shows what is there without it"
 
@@ -86,6 +86,10 @@ def refuse_journal(sb: SuperBlock, number: type[KernelError], text: str) -> NoRe
 
 def replay(sb: SuperBlock, inode: Inode) -> str:
     """Put the journal's blocks over the device; return what was done."""
+    from vfslab.fs.ext4.fast_commit import ext4_fc_replay  # most journals are clean: their mounts need none of this
+    from vfslab.fs.jbd2.journal import load_journal
+    from vfslab.fs.jbd2.recovery import jbd2_journal_recover
+
     sbi = EXT4_SB(sb)
 
     def j_read(block: int) -> bytes:
