@@ -13,7 +13,7 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,7 +28,11 @@ class Unusable(Exception):
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit status. No input ends in a traceback."""
     parser = build_parser()
-    args = parser.parse_args(argv)
+    args, rest = parser.parse_known_args(argv)
+    if hasattr(args, "args"):
+        args.args = rest  # lab and book pass on what they do not know
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if not hasattr(args, "run"):
         parser.print_help()
         return 2
@@ -57,12 +61,14 @@ def complain(text: str, status: int) -> int:
 
 
 def emit(lines: Iterable[str]) -> None:
-    """Print lines as they come; names that the terminal cannot show are escaped by who made them."""
-    for text in lines:
-        sys.stdout.write(
-            text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
-            + "\n"
-        )
+    """Print lines as they come, what the terminal's encoding lacks as escapes; who makes them is closed in any case."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        for text in lines:
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    finally:
+        if isinstance(lines, Generator):
+            lines.close()
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -133,9 +139,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     figure.add_argument("--list", action="store_true", help="list the figures")
 
-    lab = command("lab", run_lab, "open JupyterLab on the book", image=False)
-    lab.add_argument("args", nargs=argparse.REMAINDER, help="passed on to jupyter lab")
-    command("book", run_book, "build the static book", image=False)
+    command("lab", run_lab, "open JupyterLab on the book", image=False).set_defaults(args=[])
+    command("book", run_book, "build the static book", image=False).set_defaults(args=[])
     command("doctor", run_doctor, "tell whether the installation is complete", image=False)
     return parser
 
@@ -313,7 +318,7 @@ def run_lab(args: Any) -> int:
 def run_book(args: Any) -> int:
     from vfslab.tools.launch import book
 
-    return book()
+    return book(args.args)
 
 
 def run_doctor(args: Any) -> int:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from vfslab.include.uapi.fcntl import O_RDONLY, SEEK_DATA, SEEK_HOLE
+from vfslab.include.uapi.fcntl import O_RDONLY, SEEK_DATA
 from vfslab.include.uapi.stat import S_ISDIR, S_ISLNK, S_ISREG
 from vfslab.tools.image import Image
 from vfslab.tools.progress import Bars
@@ -68,11 +68,9 @@ def copy(process: Any, source: str, st: Any, place: str) -> None:
     fd = process.open(source, O_RDONLY)
     try:
         with open(half, "xb") as out:
-            for start, end in segments(process, fd, st.st_size):
+            for start, piece in pieces(process, fd, st.st_size):
                 out.seek(start)
-                while start < end and (piece := process.pread(fd, min(CHUNK, end - start), start)):
-                    out.write(piece)
-                    start += len(piece)
+                out.write(piece)
             out.truncate(st.st_size)
         os.chmod(half, st.st_mode & 0o777)
         os.utime(half, ns=(max(st.st_atime_ns, 0), max(st.st_mtime_ns, 0)))
@@ -85,15 +83,19 @@ def copy(process: Any, source: str, st: Any, place: str) -> None:
         process.close(fd)
 
 
-def segments(process: Any, fd: int, size: int) -> Any:
-    """Yield (start, end) of the pieces of a file that hold data."""
+def pieces(process: Any, fd: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, bytes) of what is in a file, without its holes and whatever else is zeros."""
     at = 0
     while at < size:
         try:
-            start = process.lseek(fd, at, SEEK_DATA)
+            at = process.lseek(fd, at, SEEK_DATA)
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
             return
-        at = min(size, process.lseek(fd, start, SEEK_HOLE))
-        yield start, at
+        piece = process.pread(fd, min(CHUNK, size - at), at)
+        if not piece:
+            return
+        if piece.strip(b"\0"):
+            yield at, piece
+        at += len(piece)

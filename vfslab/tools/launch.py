@@ -9,25 +9,43 @@ import sys
 
 from vfslab.tools.image import ImageError
 
-BOOK = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "book")
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TOP = os.path.dirname(PACKAGE)
+SETTINGS = os.path.join(PACKAGE, "data", "jupyter")  # no pop-up that asks about news
+INDEX = "book/index.ipynb"
 
 
 def lab(arguments: list[str]) -> int:
-    """Open JupyterLab at the book's index; arguments go to jupyter lab. Returns its exit status."""
+    """Open JupyterLab at the book's index, and become it; arguments go to jupyter lab. Nothing is fetched from outside."""
     need("jupyterlab", "lab")
-    index = os.path.join(BOOK, "index.ipynb")
-    if not os.path.exists(index):
-        raise ImageError(f"{BOOK}: the book is not here; run this from a checkout of vfslab")
-    quiet = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    return subprocess.call([sys.executable, "-m", "jupyterlab", index, *quiet, *arguments])
+    if not os.path.exists(os.path.join(TOP, INDEX)):
+        raise ImageError(f"{os.path.join(TOP, INDEX)}: the book is not here; run this from a checkout of vfslab")
+    line = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={TOP}",
+        f"--LabApp.default_url=/lab/tree/{INDEX}",
+    ]
+    line += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        line.append("--allow-root")  # Jupyter refuses root without it, as in a container
+    paths = [path for path in (os.environ.get("JUPYTER_CONFIG_PATH"), SETTINGS) if path]
+    return become([*line, *arguments], dict(os.environ, JUPYTER_CONFIG_PATH=os.pathsep.join(paths)))
 
 
-def book() -> int:
+def become(line: list[str], environment: dict[str, str]) -> int:
+    """Go on as another program, so that a signal meant for it reaches it; where that cannot be done, wait for it."""
+    if os.name == "nt":
+        return subprocess.call(line, env=environment)
+    sys.stdout.flush()
+    os.execve(line[0], line, environment)
+
+
+def book(arguments: list[str]) -> int:
     """Build the static site into _build/html beside the book; warnings are errors. Returns the exit status."""
     need("jupyter_book", "book")
-    return subprocess.call(
-        [sys.executable, "-m", "jupyter_book", "build", os.path.dirname(BOOK), "-W", "-n", "--keep-going"]
-    )
+    return subprocess.call([sys.executable, "-m", "jupyter_book", "build", TOP, "-W", "-n", "--keep-going", *arguments])
 
 
 def need(module: str, extra: str) -> None:
