@@ -27,9 +27,6 @@ LOG = os.path.join(VENV, "install.log")
 OLDEST, NEWEST = (3, 11), (3, 14)
 NEEDED_BYTES = 1 << 30  # the installation takes about half of it, the package cache the rest
 
-# Nothing is fetched from outside while the notebook runs: no news, no look for updates.
-LAB = ["-m", "jupyterlab", "--LabApp.default_url=/lab/tree/book/index.ipynb", "--LabApp.news_url=None"]
-LAB += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
 NOTEBOOKS = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=60"]
 COMMANDS = ("lab", "test", "book", "lint", "fuzz", "bench")
 
@@ -41,7 +38,7 @@ def main(command="--help", *arguments):
     os.chdir(TOP)
     install("bench" if command == "bench" else "all")
     if command == "lab":
-        return become(LAB + as_root() + list(arguments))
+        return become(["-m", "vfslab", "lab"] + list(arguments))
     return max(run(line) for line in steps(command, list(arguments)))
 
 
@@ -53,17 +50,12 @@ def steps(command, arguments):
         folders = [folder for folder in ("tests", "book", os.path.join("labs", "solutions")) if os.path.isdir(folder)]
         return [["-m", "pytest", "-q"] + NOTEBOOKS + folders]
     if command == "book":
-        return [["-m", "jupyter", "book", "build", ".", "-W", "-n", "--keep-going"] + arguments]
+        return [["-m", "vfslab", "book"] + arguments]
     if command == "lint":
         return [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."], ["-m", "mypy"]]
     if command == "fuzz":
         return [["-m", "tests.fuzz"] + (arguments or ["--count", "10000"])]
     return [["-m", "tests.bench"] + arguments]
-
-
-def as_root():
-    """Return the option without which Jupyter refuses to start for root, as in a container."""
-    return ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
 
 
 def run(line):

@@ -84,9 +84,9 @@ def take(roots: Iterable[KObject], follow: Callable[[KObject, str, Any], bool] |
         if id(obj) in seen:
             continue
         seen.add(id(obj))
-        cls = type(obj)
+        cls, key = type(obj), names.key(obj)
         if is_freed(obj):
-            frame[Key(f"{cls.__name__}#{obj._nr}")] = Record(cls, {"freed": True})
+            frame[key] = Record(cls, {"freed": True})
             continue
         values: dict[str, Any] = {}
         for name, _kind, _target in members(cls):
@@ -97,7 +97,7 @@ def take(roots: Iterable[KObject], follow: Callable[[KObject, str, Any], bool] |
             for target in targets:
                 if id(target) not in seen and (follow is None or follow(obj, name, target)):
                     waiting.append(target)
-        frame[names.key(obj)] = Record(cls, values)
+        frame[key] = Record(cls, values)
     return frame
 
 

@@ -77,10 +77,10 @@ def _program(dot: str) -> str | None:
 
 
 def _accessible(svg: str, title: str, alt: str) -> str:
-    """Return the <svg> element alone, with role, title and description for screen readers."""
+    """Return the <svg> element alone, no wider than the page, with role, title and description for screen readers."""
     svg = svg[svg.index("<svg") :]
     head = re.match(r"<svg[^>]*>", svg)
     assert head is not None
-    opened = head[0].replace("<svg", '<svg role="img"', 1)
+    opened = head[0].replace("<svg", '<svg role="img" style="max-width: 100%; height: auto"', 1)
     said = f"<title>{escape(title)}</title><desc>{escape(alt)}</desc>"
     return opened + said + svg[head.end() :]
