@@ -54,6 +54,7 @@ from vfslab.include.mount import MNT_NOATIME, MNT_NODIRATIME, MNT_READONLY, MNT_
 from vfslab.include.sched import CAP_FSETID, Path
 from vfslab.include.uapi.stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFSOCK, S_ISGID
 from vfslab.kernel.errno import ENXIO
+from vfslab.kernel.locking import down_read, lock_release
 from vfslab.kernel.printk import KERN_DEBUG, printk
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kfree, kzalloc
@@ -65,6 +66,26 @@ INODE_BYTES = 640  # about what an inode of a disk filesystem takes in Linux; re
 
 # i_opflags
 IOP_FASTPERM = 0x1  # i_op has no permission method: the mode bits alone decide
+
+
+# --- i_rwsem --------------------------------------------------------------------------------------
+
+
+def inode_lock_shared(inode: Inode) -> None:
+    """Take i_rwsem for reading. down_read() says the same; this is for the walk, which takes it for each name it reads."""
+    lock, task = inode.i_rwsem, cpu.current
+    if task.held or lock.count < 0:
+        down_read(lock).__enter__()  # with all checks
+        return
+    task.held.append(lock)
+    lock.count += 1
+
+
+def inode_unlock_shared(inode: Inode) -> None:
+    """Give it back."""
+    lock = inode.i_rwsem
+    lock.count -= 1
+    lock_release(lock)
 
 
 # --- coming to life -------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from vfslab.fs.dcache import d_alloc, d_invalidate, d_lookup, dget, dput, is_subdir
-from vfslab.fs.inode import IOP_FASTPERM, touch_atime
+from vfslab.fs.inode import IOP_FASTPERM, inode_lock_shared, inode_unlock_shared, touch_atime
 from vfslab.fs.mount import __lookup_mnt, mnt_has_parent, mntget, path_get, path_is_under, path_put, real_mount
 from vfslab.fs.permission import inode_permission
 from vfslab.include.dcache import (
@@ -81,13 +81,13 @@ from vfslab.include.sched import Path
 from vfslab.include.uapi.fcntl import AT_FDCWD
 from vfslab.include.uapi.stat import PATH_MAX, S_IFDIR, S_IFMT, S_IXUGO
 from vfslab.kernel.errno import EACCES, EAGAIN, EBADF, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV
-from vfslab.kernel.locking import down_read
 from vfslab.kernel.sched import cpu
 
 WALK_TRAILING, WALK_NOFOLLOW = 1, 4  # the last component; a symlink is not followed, whatever was asked
 
 STEP_MASK = DCACHE_MANAGED_DENTRY | DCACHE_ENTRY_TYPE  # what decides how to step into a dentry
 PLAIN = DCACHE_DIRECTORY_TYPE, DCACHE_REGULAR_TYPE
+COVERED = DCACHE_DIRECTORY_TYPE | DCACHE_MOUNTED  # a directory that something is mounted on, in some namespace
 SEARCH_MASK = S_IFMT | S_IXUGO
 ANYONE_MAY_SEARCH = S_IFDIR | S_IXUGO
 
@@ -141,7 +141,10 @@ def path_init(nd: Nameidata, flags: int) -> None:
     nd.flags = flags
     name = nd.name.name
     if name[:1] == b"/" and not flags & LOOKUP_IN_ROOT:
-        nd_jump_root(nd)
+        if flags & LOOKUP_BENEATH:
+            raise EXDEV(name)
+        nd.root = nd.task.fs.root
+        set_path(nd, nd.root)
         return
     if nd.dfd == AT_FDCWD:
         start = nd.task.fs.pwd
@@ -280,8 +283,12 @@ def lookup_slow(nd: Nameidata) -> Dentry:
     if nd.flags & LOOKUP_CACHED:
         raise EAGAIN(nd.last)
     parent = nd.path.dentry
-    with down_read(parent.d_inode.i_rwsem):
+    dir = parent.d_inode
+    inode_lock_shared(dir)
+    try:
         return __lookup_slow(parent, nd.last, nd.flags)
+    finally:
+        inode_unlock_shared(dir)
 
 
 def __lookup_slow(parent: Dentry, name: bytes, flags: int) -> Dentry:
@@ -317,7 +324,33 @@ def step_into(nd: Nameidata, dentry: Dentry, flags: int) -> bytes | None:
         path.dentry = dentry
         nd.inode = dentry.d_inode
         return None
+    if kind == COVERED and step_onto_mount(nd, dentry):
+        return None
     return step_into_slowpath(nd, dentry, flags)
+
+
+def step_onto_mount(nd: Nameidata, dentry: Dentry) -> bool:
+    """Move nd.path to the root of what is mounted on dentry, the usual case; return whether this is one.
+
+    It takes up references of the mount and its root, and gives back those of what they cover, by subtraction
+    alone: the mount holds both the mount below and its mountpoint.
+    """
+    path = nd.path
+    mount = __lookup_mnt(path.mnt, dentry)
+    if mount is None or nd.flags & LOOKUP_NO_XDEV:
+        return False
+    mnt = mount.mnt
+    root = mnt.mnt_root
+    if root.d_flags & STEP_MASK != DCACHE_DIRECTORY_TYPE:
+        return False
+    mount.mnt_count += 1
+    root.d_count += 1
+    path.dentry.d_count -= 1
+    dentry.d_count -= 1
+    path.mnt._container.mnt_count -= 1
+    path.mnt, path.dentry = mnt, root
+    nd.inode = root.d_inode
+    return True
 
 
 def step_into_slowpath(nd: Nameidata, dentry: Dentry, flags: int) -> bytes | None:
@@ -481,7 +514,8 @@ def path_lookupat(nd: Nameidata, flags: int) -> None:
         text = lookup_last(nd)
     if flags & LOOKUP_MOUNTPOINT:
         handle_lookup_down(nd)
-    complete_walk(nd)
+    if flags & LOOKUP_IS_SCOPED:
+        complete_walk(nd)
     if nd.flags & LOOKUP_DIRECTORY and nd.inode.i_mode & S_IFMT != S_IFDIR:
         raise ENOTDIR(nd.last)
 

@@ -83,9 +83,9 @@ def vfs_statx(dfd: int, name: bytes, flags: int, request_mask: int) -> Kstat:
 
 def sys_newfstatat(dfd: int, name: bytes, flags: int) -> Kstat:
     """stat, lstat and fstatat: the attributes of what name leads to from dfd."""
-    if flags:
+    if flags & ~AT_SYMLINK_NOFOLLOW:
         return vfs_statx(dfd, name, flags, STATX_BASIC_STATS)
-    path = user_path_at(dfd, name, LOOKUP_FOLLOW)
+    path = user_path_at(dfd, name, 0 if flags else LOOKUP_FOLLOW)
     inode = path.dentry.d_inode
     getattr_op = inode.i_op.getattr
     if getattr_op is None:
