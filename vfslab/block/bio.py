@@ -47,8 +47,8 @@ def bio_alloc(bdev: BlockDevice, opf: int) -> Bio:
 
     Bios at rest are used again before new ones are made, as Linux does with its mempool.
     """
-    kernel = cpu.kernel
-    bio = kernel.fs_bio_set.pop() if kernel.fs_bio_set else kzalloc(Bio, bi_io_vec=[])
+    at_rest = cpu.kernel.fs_bio_set
+    bio = at_rest.pop() if at_rest else kzalloc(Bio, bi_io_vec=[], bi_pool=at_rest)
     bio.bi_bdev = bdev
     bio.bi_opf = opf
     return bio
@@ -58,11 +58,10 @@ def bio_put(bio: Bio) -> None:
     """Give a finished bio back; its owner must not look at it any more."""
     if bio.bi_bdev is None:
         raise KernelBug(f"{bio!r} is given back twice")
-    bio.bi_bdev = bio.bi_end_io = bio.bi_private = bio.bi_next = None
+    bio.bi_bdev = bio.bi_end_io = bio.bi_private = None
     bio.bi_size = bio.bi_status = bio.bi_flags = 0
-    bio.bi_remaining = 1
     bio.bi_io_vec.clear()
-    cpu.kernel.fs_bio_set.append(bio)
+    bio.bi_pool.append(bio)
 
 
 def bio_add_mem(bio: Bio, mem: memoryview) -> None:
@@ -86,12 +85,10 @@ def bio_endio(bio: Bio) -> None:
 
     A piece tells its parent, which may itself be a piece: a loop, not recursion.
     """
-    while True:
+    while bio.bi_remaining > 1 or bio.bi_flags & BIO_CHAIN:
         if bio.bi_remaining > 1:
             bio.bi_remaining -= 1
             return
-        if not bio.bi_flags & BIO_CHAIN:
-            break
         parent = bio.bi_private
         if bio.bi_status and not parent.bi_status:
             parent.bi_status = bio.bi_status

@@ -60,28 +60,29 @@ def submit_bio(bio: Bio) -> None:
 
 def submit_bio_noacct(bio: Bio) -> None:
     """Check a bio and hand it to the queue of its disk, or to the driver if that has none."""
-    bdev = bio.bi_bdev
+    bdev, sector, opf = bio.bi_bdev, bio.bi_sector, bio.bi_opf
     queue = bdev.bd_queue
     if queue.queue_flags & QUEUE_FLAG_DYING:
         return bio_io_error(bio)
     if not bio.bi_flags & BIO_REMAPPED:
-        if bio.bi_sector + (bio.bi_size >> SECTOR_SHIFT) > bdev.bd_nr_sectors or bio.bi_sector < 0:
-            if not bio_check_eod(bio):
-                return None
+        if not 0 <= sector <= bdev.bd_nr_sectors - (bio.bi_size >> SECTOR_SHIFT) and not bio_check_eod(bio):
+            return None
         if bdev.bd_partno:
             blk_partition_remap(bio)
-    if bio.bi_opf & 1 and bdev.bd_read_only and bio.bi_size:
+    if opf & 1 and bdev.bd_read_only and bio.bi_size:
         return bio_check_ro(bio)
-    if cpu.kernel.tracers:
+    if queue.tracers:
         tracepoint("block_bio_queue", bio=bio, sector=bio.bi_sector, bytes=bio.bi_size)
-    if bio.bi_opf & REQ_FLUSH_FLAGS and not blk_flush_wanted(bio):
-        return None
-    if queue.mq_ops is None:
-        queue.disk.fops.submit_bio(bio)
-    elif bio.bi_opf & REQ_FLUSH_FLAGS:
-        blk_insert_flush(bio)
-    else:
+    if opf & REQ_FLUSH_FLAGS:
+        if not blk_flush_wanted(bio):
+            return None
+        if queue.mq_ops is not None and bio.bi_opf & REQ_FLUSH_FLAGS:
+            return blk_insert_flush(bio)
+    if queue.mq_ops is not None:
         blk_mq_submit_bio(bio)
+    else:
+        queue.disk.fops.submit_bio(bio)
+    return None
 
 
 def bio_check_eod(bio: Bio) -> bool:

@@ -39,7 +39,8 @@ def blk_attempt_plug_merge(plug: BlkPlug, queue: RequestQueue, bio: Bio) -> bool
     """Join bio to the plug's latest request for this queue; False if they do not fit."""
     for rq in reversed(plug.mq_list):
         if rq.q is queue:
-            return blk_attempt_bio_merge(rq, bio)
+            after, before = rq.sector + (rq.data_len >> SECTOR_SHIFT), bio.bi_sector + (bio.bi_size >> SECTOR_SHIFT)
+            return (bio.bi_sector == after or before == rq.sector) and blk_attempt_bio_merge(rq, bio)
     return False
 
 

@@ -104,9 +104,10 @@ def blk_mq_alloc_request(hctx: BlkMqHwCtx) -> Request:
 
 def blk_mq_issue_request(hctx: BlkMqHwCtx, rq: Request) -> bool:
     """Hand one request to the driver; False if it is busy and the request waits in hctx.dispatch."""
-    if cpu.kernel.tracers:
+    queue = hctx.queue
+    if queue.tracers:
         tracepoint("block_rq_issue", rq=rq, sector=rq.sector, bytes=rq.data_len)
-    status = hctx.queue.mq_ops.queue_rq(hctx, rq)
+    status = queue.mq_ops.queue_rq(hctx, rq)
     if status == BLK_STS_OK:
         return True
     if status == BLK_STS_RESOURCE:
@@ -144,12 +145,13 @@ def blk_mq_end_request(rq: Request, status: int) -> None:
     """A request is done: tell every bio of it, give the tag back. Called by the driver."""
     if status:
         blk_print_req_error(rq, status)
-    if cpu.kernel.tracers:
+    if rq.q.tracers:
         tracepoint("block_rq_complete", rq=rq, sector=rq.sector, status=status)
     if rq.end_io is not None:
         return rq.end_io(rq, status)
     bio, tail = rq.bio, rq.biotail
-    blk_mq_free_request(rq)
+    rq.bio = rq.biotail = None
+    rq.mq_hctx.tags.append(rq)
     while bio is not tail:
         following, bio.bi_next = bio.bi_next, None
         bio.bi_status = bio.bi_status or status

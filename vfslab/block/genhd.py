@@ -57,7 +57,7 @@ def register_blkdev(major: int, name: bytes) -> int:
 def blk_mq_alloc_disk(mq_ops: BlkMqOps | None, limits: QueueLimits | None = None, queuedata: object = None) -> Gendisk:
     """Return a disk with a request queue that is served by mq_ops."""
     queue = kzalloc(RequestQueue, mq_ops=mq_ops, queuedata=queuedata)
-    queue.limits = limits or kzalloc(QueueLimits)
+    queue.limits, queue.tracers = limits or kzalloc(QueueLimits), cpu.kernel.tracers
     queue.hctx = kzalloc(BlkMqHwCtx, queue=queue, driver_data=queuedata)
     disk = kzalloc(Gendisk, queue=queue)
     queue.disk = disk

@@ -215,11 +215,11 @@ def close_source(host: HostDisk) -> None:
 
 def hostdisk_queue_rq(hctx: BlkMqHwCtx, rq: Request) -> int:
     """Serve a request at once, whatever the source is."""
-    host = hctx.driver_data
+    host, bio = hctx.driver_data, rq.bio
     operation = rq.cmd_flags & REQ_OP_MASK
     try:
         if operation == REQ_OP_READ:
-            segments = rq_segments(rq)
+            segments = bio.bi_io_vec if bio is rq.biotail else rq_segments(rq)
             done = host.source.readv(host, segments, rq.sector << SECTOR_SHIFT)
             if done != rq.data_len:
                 read_rest(host, segments, rq.sector << SECTOR_SHIFT, done)

@@ -37,6 +37,7 @@ from vfslab.mm.filemap import folio_end_read
 from vfslab.mm.readahead import readahead_folios
 
 MAPPING = BH_MAPPED | BH_UNWRITTEN
+READ_AHEAD = REQ_OP_READ | REQ_RAHEAD
 
 
 @kstruct
@@ -60,7 +61,7 @@ def mpage_readahead(rac: ReadaheadControl, get_block: Callable) -> None:
     folios = readahead_folios(rac)
     if folios:
         try:
-            do_mpage_read(rac.mapping.host, folios, get_block, REQ_OP_READ | REQ_RAHEAD)
+            do_mpage_read(rac.mapping.host, folios, get_block, READ_AHEAD)
         except KernelError:
             pass  # nobody asked for these yet
 
@@ -79,7 +80,8 @@ def mpage_read_folio(folio: Folio, get_block: Callable) -> None:
         if map_bh.b_state & MAPPING == BH_MAPPED and map_bh.b_size >= length and not bdev.bd_overlay:
             bio = bio_alloc(bdev, REQ_OP_READ)
             bio.bi_sector = map_bh.b_blocknr << blkbits >> 9
-            bio_add_mem(bio, folio.view)
+            bio.bi_io_vec.append(folio.view)
+            bio.bi_size = length
             bio.bi_end_io = mpage_folio_end_io
             bio.bi_private = folio
             submit_bio(bio)
@@ -106,34 +108,35 @@ def do_mpage_read(inode: Inode, folios: list[Folio], get_block: Callable, opf: i
     """
     last = folios[-1]
     pos, end = folios[0].index << PAGE_SHIFT, (last.index + last.nr_pages) << PAGE_SHIFT
-    blocksize = 1 << inode.i_blkbits
-    stop = (inode.i_size + blocksize - 1) & -blocksize
+    size, blocksize = inode.i_size, 1 << inode.i_blkbits
+    stop = (size + blocksize - 1) & -blocksize
     if stop > end:
         stop = end
-    map_bh = BufferHead()
-    map_bh.b_bdev = inode.i_sb.s_bdev
+    map_bh = BufferHead(0, None, 0, 0, None, inode.i_sb.s_bdev)
     try:
         length = mpage_map(inode, map_bh, pos, stop, get_block)
     except KernelError:
         for folio in folios:
             folio_end_read(folio, False)
         raise
-    if pos + length < stop or not map_bh.b_state & BH_MAPPED or map_bh.b_bdev.bd_overlay or stop <= pos:
+    bdev = map_bh.b_bdev
+    if pos + length < stop or not map_bh.b_state & BH_MAPPED or bdev.bd_overlay or stop <= pos:
         mpage_read_runs(inode, folios, get_block, opf, map_bh, pos, stop, length)
         return
-    bio = bio_alloc(map_bh.b_bdev, opf)
-    bio.bi_sector = first_sector(inode, map_bh, pos)
-    if len(folios) == 1 and stop == end:
-        bio_add_mem(bio, last.view)
+    bio = bio_alloc(bdev, opf)
+    bio.bi_sector = ((map_bh.b_blocknr << inode.i_blkbits) + (pos & blocksize - 1)) >> 9
+    if last is folios[0] and stop == end:
+        bio.bi_io_vec.append(last.view)
+        bio.bi_size = stop - pos
     else:
         add_folios(bio, folios, pos, stop)
-    if stop > inode.i_size:
+    if stop > size:
         guard_bio_eod(bio)  # the last block may be longer than what is left of the device
     bio.bi_end_io = mpage_read_end_io
     bio.bi_private = folios
     submit_bio(bio)
     if last.flags & PG_LOCKED:
-        wait_for_folios(folios, map_bh.b_bdev)
+        wait_for_folios(folios, bdev)
 
 
 def mpage_map(inode: Inode, map_bh: BufferHead, pos: int, stop: int, get_block: Callable) -> int:
@@ -141,23 +144,18 @@ def mpage_map(inode: Inode, map_bh: BufferHead, pos: int, stop: int, get_block: 
 
     map_bh says the rest: BH_MAPPED and b_blocknr of the block that pos is in, or neither for zeros.
     """
-    blkbits = inode.i_blkbits
+    blkbits, wanted = inode.i_blkbits, stop - pos
     offset = pos & (1 << blkbits) - 1
     map_bh.b_state = 0
-    map_bh.b_size = stop - pos + offset
-    if pos < stop:
+    map_bh.b_size = wanted + offset
+    if wanted > 0:
         get_block(inode, pos >> blkbits, map_bh, 0)
         if map_bh.b_state & BH_UNWRITTEN:
             map_bh.b_state &= ~BH_MAPPED
         if map_bh.b_size <= offset:
             raise KernelBug(f"get_block maps nothing at byte {pos} of inode {inode.i_ino}")
-    return min(map_bh.b_size - offset, stop - pos)
-
-
-def first_sector(inode: Inode, map_bh: BufferHead, pos: int) -> int:
-    """Return the sector of byte pos of the file."""
-    blkbits = inode.i_blkbits
-    return ((map_bh.b_blocknr << blkbits) + (pos & (1 << blkbits) - 1)) >> 9
+    found = map_bh.b_size - offset
+    return found if found < wanted else wanted
 
 
 def add_folios(bio: Bio, folios: list[Folio], pos: int, stop: int) -> None:
@@ -181,9 +179,9 @@ def mpage_read_end_io(bio: Bio) -> None:
     bio_put(bio)
     folio = folios[-1]
     if success:
-        past_end = folio.mapping.host.i_size - (folio.index << PAGE_SHIFT)
-        if past_end < folio.nr_pages << PAGE_SHIFT:
-            zero_from(folio, past_end)
+        data = folio.mapping.host.i_size - (folio.index << PAGE_SHIFT)
+        if data < folio.nr_pages << PAGE_SHIFT:
+            zero_from(folio, data)
         for folio in folios:
             folio.flags = folio.flags & ~PG_LOCKED | PG_UPTODATE
         return
@@ -237,7 +235,9 @@ def mpage_read_runs(
                 ctl.bad.append((pos, 1 << 64))
                 break
     blk_finish_plug(plug)
-    mpage_runs_done(ctl)
+    ctl.pending -= 1
+    if not ctl.pending:
+        mpage_runs_done(ctl)
     if folios[-1].flags & PG_LOCKED:
         wait_for_folios(folios, map_bh.b_bdev)
     if error is not None:
@@ -246,17 +246,18 @@ def mpage_read_runs(
 
 def read_run(ctl: MpageReadCtl, opf: int, map_bh: BufferHead, at: int, pos: int, stop: int) -> None:
     """Start reading bytes pos..stop of the file, which lie together on the device; folios before `at` end before."""
-    bio = bio_alloc(map_bh.b_bdev, opf)
-    bio.bi_sector = first_sector(ctl.inode, map_bh, pos)
-    folio = ctl.folios[at]
+    bdev, inode, folio = map_bh.b_bdev, ctl.inode, ctl.folios[at]
+    bio, blkbits = bio_alloc(bdev, opf), inode.i_blkbits
+    bio.bi_sector = ((map_bh.b_blocknr << blkbits) + (pos & (1 << blkbits) - 1)) >> 9
     first = folio.index << PAGE_SHIFT
     if stop <= first + (folio.nr_pages << PAGE_SHIFT):
-        bio_add_mem(bio, folio.view[pos - first : stop - first])
+        bio.bi_io_vec.append(folio.view[pos - first : stop - first])
+        bio.bi_size = stop - pos
     else:
         add_folios(bio, ctl.folios[at:], pos, stop)
-    if map_bh.b_bdev.bd_overlay:
-        ctl.patches.append((pos, stop, map_bh.b_bdev, bio.bi_sector << 9))
-    if stop > ctl.inode.i_size:
+    if bdev.bd_overlay:
+        ctl.patches.append((pos, stop, bdev, bio.bi_sector << 9))
+    if stop > inode.i_size:
         guard_bio_eod(bio)
     ctl.pending += 1
     bio.bi_private = ctl, pos, stop
@@ -280,14 +281,13 @@ def mpage_run_end_io(bio: Bio) -> None:
     if bio.bi_status:
         ctl.bad.append((pos, stop))
     bio_put(bio)
-    mpage_runs_done(ctl)
+    ctl.pending -= 1
+    if not ctl.pending:
+        mpage_runs_done(ctl)
 
 
 def mpage_runs_done(ctl: MpageReadCtl) -> None:
-    """Count one bio, or the one who issues them, as done; after the last, end reading on all folios."""
-    ctl.pending -= 1
-    if ctl.pending:
-        return
+    """All bios are done: put the overlay over what they read, zero what is beyond the end, end reading on all folios."""
     for pos, stop, bdev, byte in ctl.patches:
         patch_from_overlay(ctl.folios, pos, stop, bdev, byte)
     size = ctl.inode.i_size

@@ -141,12 +141,13 @@ def checked_count(count: int) -> int:
 def sys_read(fd: int, count: int) -> bytes:
     """Read up to count bytes at the file's position."""
     file = fdget(fd)
-    it = IovIter(checked_count(count), [])
+    it = IovIter(count if 0 <= count < MAX_RW_COUNT else checked_count(count), [])
     if file.f_mode & FMODE_LSEEK:
         file.f_pos = vfs_read(file, it, file.f_pos)
     else:
         vfs_read(file, it, 0)
-    return iov_iter_result(it)
+    chunks = it.chunks
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def sys_pread64(fd: int, count: int, pos: int) -> bytes:

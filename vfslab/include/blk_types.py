@@ -32,6 +32,7 @@ class Bio(KObject):
     bi_io_vec    memoryviews, in order
     bi_end_io    (bio) -> None: called once, when all is done; bi_status tells how
     bi_remaining how many pieces of a split bio are still under way
+    bi_pool      the list of bios at rest that it came from, and goes back to
     """
 
     bi_next: Ptr[Bio] = None
@@ -45,6 +46,7 @@ class Bio(KObject):
     bi_status: int = 0
     bi_flags: int = 0
     bi_remaining: int = 1
+    bi_pool: list = None
 
 
 @kstruct

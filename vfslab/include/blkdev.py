@@ -81,6 +81,7 @@ class RequestQueue(KObject):
     queue_flags: int = 0
     nr_requests: int = 64
     id: int = 0
+    tracers: list = None  # those of the kernel, at hand for every bio
 
 
 @kstruct

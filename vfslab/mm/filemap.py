@@ -22,7 +22,7 @@ Always true
 
 from __future__ import annotations
 
-from vfslab.include.fs import AddressSpace, File
+from vfslab.include.fs import AddressSpace, File, FileRaState
 from vfslab.include.mm_types import (
     AS_UNEVICTABLE,
     PAGE_SHIFT,
@@ -204,13 +204,15 @@ def filemap_read(iocb: Kiocb, it: IovIter) -> int:
     end = pos + it.count
     if end > mapping.host.i_size:
         end = mapping.host.i_size
+        if pos >= end:
+            return 0
     ra, pages, start = file.f_ra, mapping.i_pages, pos
     last_page = (ra.prev_pos - 1) >> PAGE_SHIFT
     while pos < end:
         folio = pages.get(pos >> PAGE_SHIFT)
         if folio is None or folio.flags & READY != PG_UPTODATE:
             try:
-                folio = filemap_get_pages(iocb, mapping, pos >> PAGE_SHIFT, (end + PAGE_SIZE - 1) >> PAGE_SHIFT)
+                folio = filemap_get_pages(iocb, mapping, ra, pos >> PAGE_SHIFT, (end + PAGE_SIZE - 1) >> PAGE_SHIFT)
             except KernelError:
                 if pos > start:
                     break
@@ -236,7 +238,7 @@ def filemap_read(iocb: Kiocb, it: IovIter) -> int:
     return pos - start
 
 
-def filemap_get_pages(iocb: Kiocb, mapping: AddressSpace, index: int, last_index: int) -> Folio | None:
+def filemap_get_pages(iocb: Kiocb, mapping: AddressSpace, ra: FileRaState, index: int, last_index: int) -> Folio | None:
     """Return the up-to-date folio of page index, reading it if need be, and ahead of it up to last_index or further.
 
     EIO, or what the filesystem says, if it cannot be read. None is a hole in a file that is in memory only:
@@ -249,7 +251,7 @@ def filemap_get_pages(iocb: Kiocb, mapping: AddressSpace, index: int, last_index
             return None
         if iocb.ki_flags & IOCB_NOWAIT:
             raise EAGAIN
-        readahead.page_cache_sync_readahead(mapping, file.f_ra, file, index, last_index - index)
+        readahead.page_cache_sync_readahead(mapping, ra, file, index, last_index - index)
         folio = pages.get(index)
         if folio is None:
             return filemap_create_folio(file, mapping, index)
@@ -257,7 +259,7 @@ def filemap_get_pages(iocb: Kiocb, mapping: AddressSpace, index: int, last_index
         folio = filemap_update_page(file, mapping, folio, index)
     if folio.flags & PG_READAHEAD:
         folio._refcount += 1  # what comes in now must not push this one out
-        readahead.page_cache_async_readahead(mapping, file.f_ra, file, folio, index)
+        readahead.page_cache_async_readahead(mapping, ra, file, folio, index)
         folio._refcount -= 1
     return folio
 

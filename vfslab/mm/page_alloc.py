@@ -18,7 +18,7 @@ Always true
 from __future__ import annotations
 
 from vfslab.include.fs import AddressSpace
-from vfslab.include.mm_types import AS_UNEVICTABLE, PAGE_SHIFT, PG_LOCKED, Folio, Lruvec
+from vfslab.include.mm_types import AS_UNEVICTABLE, PAGE_SHIFT, PG_LOCKED, Folio
 from vfslab.kernel.errno import ENOSPC
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kzalloc
@@ -40,15 +40,12 @@ def filemap_alloc_folio(mapping: AddressSpace, index: int, nr_pages: int, must: 
         kept = node.free_folios.get(nr_pages)
     if kept:
         view = kept.pop()
-        return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, view.obj, view)
-    return new_folio(node, mapping, index, nr_pages)
-
-
-def new_folio(node: Lruvec, mapping: AddressSpace, index: int, nr_pages: int) -> Folio:
-    """Return a locked folio with memory of its own, all zeros, whatever the limit says."""
-    mem = bytearray(nr_pages << PAGE_SHIFT)
-    node.nr_pages += nr_pages
-    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem, memoryview(mem))
+        mem = view.obj
+    else:
+        mem = bytearray(nr_pages << PAGE_SHIFT)
+        view = memoryview(mem)
+        node.nr_pages += nr_pages
+    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem, view)
 
 
 def filemap_alloc_zeroed(mapping: AddressSpace, index: int, nr_pages: int) -> Folio:
@@ -57,7 +54,9 @@ def filemap_alloc_zeroed(mapping: AddressSpace, index: int, nr_pages: int) -> Fo
     reserve = node.limit_pages >> 4 if mapping.flags & AS_UNEVICTABLE else 0
     if pages_over(node, nr_pages + reserve) > 0 and not try_to_free_pages(node, nr_pages + reserve) and reserve:
         raise ENOSPC
-    return new_folio(node, mapping, index, nr_pages)
+    mem = bytearray(nr_pages << PAGE_SHIFT)
+    node.nr_pages += nr_pages
+    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem, memoryview(mem))
 
 
 def max_folio_pages() -> int:

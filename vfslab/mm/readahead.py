@@ -46,7 +46,6 @@ from vfslab.include.mm_types import (
     ReadaheadControl,
 )
 from vfslab.kernel.sched import cpu
-from vfslab.kernel.slab import kzalloc
 from vfslab.mm import filemap
 from vfslab.mm.page_alloc import MAX_FOLIO_PAGES, filemap_alloc_folio, max_folio_pages
 from vfslab.mm.swap import free_folio, lruvec_del_folio
@@ -62,13 +61,18 @@ def page_cache_sync_readahead(mapping: AddressSpace, ra: FileRaState, file: File
     A random read of one page brings nothing here: filemap_create_folio() reads that single folio.
     """
     max_pages = ra.ra_pages
+    if not index and req_count <= MAX_FOLIO_PAGES and req_count << PAGE_SHIFT >= mapping.host.i_size:
+        page_cache_ra_whole(mapping, ra, file, req_count)
+        return
+    sequential = 0 <= index - (ra.prev_pos >> PAGE_SHIFT) <= 1
+    if req_count == 1 and index and not sequential and index - 1 not in mapping.i_pages:
+        return
     if file.f_mode & FMODE_RANDOM or not max_pages:
         if req_count > 1:
             page_cache_ra_unbounded(mapping, file, index, min(req_count, MAX_FOLIO_PAGES), -1)
         return
     if req_count > max_pages:
         max_pages = min(req_count, MAX_FOLIO_PAGES)
-    sequential = 0 <= index - (ra.prev_pos >> PAGE_SHIFT) <= 1
     if not index or sequential or req_count > ra.ra_pages:
         size = get_init_ra_size(req_count, max_pages)
     else:
@@ -84,6 +88,18 @@ def page_cache_sync_readahead(mapping: AddressSpace, ra: FileRaState, file: File
     if sequential:
         drop_behind(mapping, index, size)
     page_cache_ra_order(mapping, ra, file)
+
+
+def page_cache_ra_whole(mapping: AddressSpace, ra: FileRaState, file: File, nr: int) -> None:
+    """A file of nr pages, none of them cached, is wanted whole: one folio if that can be, one bio, and no window."""
+    ra.start, ra.size, ra.async_size = 0, nr, 0
+    if mapping.i_pages or nr > max_folio_pages() or mapping.host.i_blkbits > PAGE_SHIFT:
+        page_cache_ra_order(mapping, ra, file)
+        return
+    folio = filemap_alloc_folio(mapping, 0, nr, must=False)
+    if folio is not None:
+        filemap.filemap_add_folio(mapping, folio)
+        read_pages(ReadaheadControl(file, mapping, ra, 0, nr, [folio]))
 
 
 def page_cache_async_readahead(mapping: AddressSpace, ra: FileRaState, file: File, folio: Folio, index: int) -> None:
@@ -164,7 +180,7 @@ def page_cache_ra_unbounded(mapping: AddressSpace, file: File | None, index: int
         if index in pages and not drop_islands(mapping, index, end):
             index = pages[index].index + pages[index].nr_pages
             continue
-        rac = kzalloc(ReadaheadControl, file, mapping, None, index)
+        rac = ReadaheadControl(file, mapping, None, index)
         index = fill_with_folios(rac, index, end, mark, eof, min_pages)
         if not rac.folios:
             return

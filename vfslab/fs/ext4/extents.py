@@ -72,28 +72,24 @@ Run = tuple[int, int, int, int]  # first file block, blocks, first disk block, E
 
 def ext4_ext_map_blocks(inode: Inode, lblk: int) -> tuple[int, int, int]:
     """Return (EXT4_MAP_*, disk block, blocks) of what begins at file block lblk: an extent's rest, or a hole's."""
-    ei = EXT4_I(inode)
-    if ei.i_extents is not None:
-        return map_in_runs(ei.i_extents, lblk)
-    if ei.i_es_tree is None:
-        ei.i_es_tree = kzalloc(Ext4EsTree)
-    run = ext4_es_lookup_extent(ei.i_es_tree, lblk)
+    ei = inode._container
+    if ei.i_extents is not None:  # the few runs of a tree that lies in the inode
+        for start, length, pblk, state in ei.i_extents:
+            if lblk < start:
+                return EXT4_MAP_HOLE, 0, start - lblk
+            if lblk < start + length:
+                return state, pblk + lblk - start, start + length - lblk
+        return EXT4_MAP_HOLE, 0, EXT_MAX_BLOCKS - lblk
+    tree = ei.i_es_tree
+    if tree is None:
+        tree = ei.i_es_tree = kzalloc(Ext4EsTree)
+    run = ext4_es_lookup_extent(tree, lblk)
     if run is None:
         first, end, runs = ext4_find_leaf(inode, lblk)
-        ext4_es_cache_leaf(ei.i_es_tree, first, end, with_holes(runs, first, end))
-        run = ext4_es_lookup_extent(ei.i_es_tree, lblk)
+        ext4_es_cache_leaf(tree, first, end, with_holes(runs, first, end))
+        run = ext4_es_lookup_extent(tree, lblk)
     start, length, pblk, state = run
-    return state, pblk + (lblk - start if pblk else 0), length - (lblk - start)
-
-
-def map_in_runs(runs: tuple[Run, ...], lblk: int) -> tuple[int, int, int]:
-    """Return what ext4_ext_map_blocks returns, from the few runs of a tree that lies in the inode."""
-    for start, length, pblk, state in runs:
-        if lblk < start:
-            return EXT4_MAP_HOLE, 0, start - lblk
-        if lblk < start + length:
-            return state, pblk + lblk - start, start + length - lblk
-    return EXT4_MAP_HOLE, 0, EXT_MAX_BLOCKS - lblk
+    return state, pblk and pblk + lblk - start, length + start - lblk
 
 
 def with_holes(runs: list[Run], first: int, end: int) -> list[Run]:

@@ -351,7 +351,7 @@ def ext4_map_blocks(inode: Inode, lblk: int, max_blocks: int = EXT_MAX_BLOCKS) -
     """
     if lblk >= EXT_MAX_BLOCKS:
         ext4_error(inode.i_sb, "ext4_map_blocks", f"file block {lblk} cannot exist", inode.i_ino)
-    if EXT4_I(inode).i_flags & EXT4_EXTENTS_FL:
+    if inode._container.i_flags & EXT4_EXTENTS_FL:
         return ext4_ext_map_blocks(inode, lblk)
     state, pblk, length = found = ext4_ind_map_blocks(inode, lblk, max_blocks)
     if state and not ext4_inode_block_valid(inode, pblk, length):
@@ -363,8 +363,9 @@ def ext4_get_block(inode: Inode, iblock: int, bh: BufferHead, create: int) -> No
     """Say in bh where the file block is: BH_MAPPED and b_blocknr, or zeros; b_size shrinks to how far it goes on."""
     bits = inode.i_blkbits
     state, pblk, length = ext4_map_blocks(inode, iblock, bh.b_size >> bits or 1)
-    if length << bits < bh.b_size or state == EXT4_MAP_HOLE:
-        bh.b_size = length << bits
+    length <<= bits
+    if length < bh.b_size or state == EXT4_MAP_HOLE:
+        bh.b_size = length
     if state == EXT4_MAP_MAPPED:
         bh.b_state |= BH_MAPPED
         bh.b_blocknr = pblk

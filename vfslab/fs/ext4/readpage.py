@@ -21,7 +21,7 @@ from vfslab.include.mm_types import Folio, ReadaheadControl
 def ext4_read_folio(file: File | None, folio: Folio) -> None:
     """Fill one locked folio."""
     inode = folio.mapping.host
-    if EXT4_I(inode).i_flags & EXT4_INLINE_DATA_FL:
+    if inode._container.i_flags & EXT4_INLINE_DATA_FL:
         ext4_readpage_inline(inode, folio)
     else:
         mpage_read_folio(folio, ext4_get_block)
@@ -29,7 +29,7 @@ def ext4_read_folio(file: File | None, folio: Folio) -> None:
 
 def ext4_readahead(rac: ReadaheadControl) -> None:
     """Fill the folios of a read-ahead window; inline data is read when it is asked for."""
-    if not EXT4_I(rac.mapping.host).i_flags & EXT4_INLINE_DATA_FL:
+    if not rac.mapping.host._container.i_flags & EXT4_INLINE_DATA_FL:
         mpage_readahead(rac, ext4_get_block)
 
 
