@@ -34,7 +34,7 @@ from typing import Any
 from vfslab.include.kernel import Kernel
 from vfslab.kernel.errno import KernelError, name_of
 from vfslab.kernel.sched import cpu
-from vfslab.kernel.snapshot import Frame, take
+from vfslab.kernel.snapshot import Camera, Frame
 from vfslab.kernel.tracepoint import Point, describe
 from vfslab.lib.kstruct import KObject
 
@@ -140,6 +140,7 @@ class function_graph:  # noqa: N801 - named as in tracefs
         self.at = None if at is None else frozenset(at)
         self.known: dict[CodeType, str | None] = {}
         self.open: list[Call] = []
+        self.camera = Camera()
         self.zero = 0
 
     def __enter__(self) -> Trace:
@@ -207,7 +208,7 @@ class function_graph:  # noqa: N801 - named as in tracefs
     def _moment(self, call: Call, what: str) -> None:
         if self.roots is not None and (self.at is None or call.function in self.at):
             roots = self.roots() if callable(self.roots) else self.roots
-            self.trace.frames.append(take(roots))
+            self.trace.frames.append(self.camera.take(roots))
             self.trace.moments.append((call, what))
 
     # -- Python 3.12 and later: sys.monitoring ----------------------------------------------------
