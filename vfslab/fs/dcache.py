@@ -117,15 +117,16 @@ def d_lru_del(dentry: Dentry) -> None:
 def __dentry_kill(dentry: Dentry) -> Dentry | None:
     """Free an unused dentry; return its parent, whose reference the caller has to drop, or None."""
     dentry.d_count = DEAD
-    if dentry.d_op is not None and dentry.d_op.d_prune is not None:
-        dentry.d_op.d_prune(dentry)
+    op = dentry.d_op
+    if op is not None and op.d_prune is not None:
+        op.d_prune(dentry)
     if dentry.d_flags & DCACHE_LRU_LIST:
         d_lru_del(dentry)
     __d_drop(dentry)
     if dentry.d_inode is not None:
         dentry_unlink_inode(dentry)
-    if dentry.d_op is not None and dentry.d_op.d_release is not None:
-        dentry.d_op.d_release(dentry)
+    if op is not None and op.d_release is not None:
+        op.d_release(dentry)
     parent = dentry.d_parent
     dentry.d_flags |= DCACHE_DENTRY_KILLED
     is_root = parent is dentry
@@ -154,7 +155,8 @@ def d_alloc_anon(sb: SuperBlock, name: bytes = b"/") -> Dentry:
 
 def __d_alloc(sb: SuperBlock, name: bytes) -> Dentry:
     charge_slab(DENTRY_BYTES)
-    dentry = kzalloc(Dentry, d_name=name, d_sb=sb)
+    dentry = kzalloc(Dentry)
+    dentry.d_name, dentry.d_sb = name, sb
     op = dentry.d_op = sb.s_d_op
     if op is not None:
         if op.d_revalidate is not None:
@@ -186,8 +188,9 @@ def d_flags_for_inode(inode: Inode | None) -> int:
 def d_instantiate(dentry: Dentry, inode: Inode) -> None:
     """Make a negative dentry positive; the caller's inode reference is now the dentry's."""
     if inode.i_dentry is None:
-        inode.i_dentry = []
-    inode.i_dentry.append(dentry)
+        inode.i_dentry = [dentry]
+    else:
+        inode.i_dentry.append(dentry)
     dentry.d_seq += 1
     dentry.d_inode = inode
     dentry.d_flags = dentry.d_flags & ~DCACHE_ENTRY_TYPE | d_flags_for_inode(inode)
@@ -214,15 +217,13 @@ def d_add(dentry: Dentry, inode: Inode | None) -> None:
 
 def d_rehash(dentry: Dentry) -> None:
     """Put an unhashed dentry into the hash table, under its parent and name."""
-    key = (dentry.d_parent, dentry.d_name)
-    table = dentry.d_sb.s_dentry_hashtable
-    if key in table:
-        raise KernelBug(f"{dentry.d_name!r} is hashed twice below {dentry.d_parent}")
-    table[key] = dentry
-    children = dentry.d_parent.d_children
+    parent, name = dentry.d_parent, dentry.d_name
+    if dentry.d_sb.s_dentry_hashtable.setdefault((parent, name), dentry) is not dentry:
+        raise KernelBug(f"{name!r} is hashed twice below {parent}")
+    children = parent.d_children
     if children is None:
-        children = dentry.d_parent.d_children = {}
-    children[dentry.d_name] = dentry
+        children = parent.d_children = {}
+    children[name] = dentry
     dentry.d_flags &= ~DCACHE_UNHASHED
 
 
@@ -276,8 +277,9 @@ def __d_drop(dentry: Dentry) -> None:
     """Unhash a dentry, if it is hashed: no lookup will find it."""
     if dentry.d_flags & DCACHE_UNHASHED:
         return
-    del dentry.d_sb.s_dentry_hashtable[dentry.d_parent, dentry.d_name]
-    del dentry.d_parent.d_children[dentry.d_name]
+    parent, name = dentry.d_parent, dentry.d_name
+    del dentry.d_sb.s_dentry_hashtable[parent, name]
+    del parent.d_children[name]
     dentry.d_flags |= DCACHE_UNHASHED
     dentry.d_seq += 2  # a walk without references must not trust what it read
 

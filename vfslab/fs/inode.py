@@ -31,7 +31,7 @@ Locks
 
 from __future__ import annotations
 
-import time
+from time import time_ns
 
 from vfslab.include.fs import (
     I_CLEAR,
@@ -45,6 +45,8 @@ from vfslab.include.fs import (
     SB_ACTIVE,
     SB_NOATIME,
     SB_RDONLY,
+    AddressSpace,
+    AddressSpaceOperations,
     File,
     FileOperations,
     Inode,
@@ -52,9 +54,10 @@ from vfslab.include.fs import (
 )
 from vfslab.include.mount import MNT_NOATIME, MNT_NODIRATIME, MNT_READONLY, MNT_RELATIME
 from vfslab.include.sched import CAP_FSETID, Path
+from vfslab.include.spinlock import RwSemaphore
 from vfslab.include.uapi.stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFSOCK, S_ISGID
 from vfslab.kernel.errno import ENXIO
-from vfslab.kernel.locking import down_read, lock_release
+from vfslab.kernel.locking import check_order, down_read, down_write, lock_release
 from vfslab.kernel.printk import KERN_DEBUG, printk
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kfree, kzalloc
@@ -88,14 +91,37 @@ def inode_unlock_shared(inode: Inode) -> None:
     lock_release(lock)
 
 
+def inode_lock(inode: Inode, nested: bool = False) -> None:
+    """Take i_rwsem for writing; nested says that the directory's is held. As down_write(), for what is done often."""
+    lock, task = inode.i_rwsem, cpu.current
+    held = task.held
+    if lock.count:
+        down_write(lock, nested).__enter__()  # says who holds it
+    if held:
+        check_order(lock, held, nested)
+    held.append(lock)
+    lock.owner, lock.count = task, -1
+
+
+def inode_unlock(inode: Inode) -> None:
+    """Give it back."""
+    lock = inode.i_rwsem
+    held = lock.owner.held
+    lock.owner, lock.count = None, 0
+    if held[-1] is lock:
+        del held[-1]
+    else:
+        held.remove(lock)
+
+
 # --- coming to life -------------------------------------------------------------------------------
 
 
 def alloc_inode(sb: SuperBlock) -> Inode:
     """Return a blank inode of sb with one reference, in no hash table."""
     charge_slab(INODE_BYTES)
-    make = sb.s_op.alloc_inode if sb.s_op is not None else None
-    inode = kzalloc(Inode) if make is None else make(sb)
+    op = sb.s_op
+    inode = kzalloc(Inode) if op is None or op.alloc_inode is None else op.alloc_inode(sb)
     inode.i_sb = sb
     inode.i_blkbits = sb.s_blocksize_bits
     sb.s_inodes[inode] = None
@@ -105,6 +131,22 @@ def alloc_inode(sb: SuperBlock) -> Inode:
 def new_inode(sb: SuperBlock) -> Inode:
     """Return a blank inode without a number, for the caller to fill."""
     return alloc_inode(sb)
+
+
+def inode_init_mapping(inode: Inode, a_ops: AddressSpaceOperations, flags: int) -> None:
+    """Give a new inode the page cache and the lock that it is going to need; else they come when they are touched.
+
+    That saves the detours of members that come late. In Linux every inode has both (inode_init_always).
+    """
+    slab = inode._slab
+    mapping = AddressSpace(inode, None, 0, a_ops, flags)
+    rwsem = RwSemaphore("i_rwsem")
+    mapping._container = rwsem._container = inode
+    slab.number(mapping)
+    slab.number(rwsem)
+    Inode.i_data.__set__(inode, mapping)
+    Inode.i_mapping.__set__(inode, mapping)
+    Inode.i_rwsem.__set__(inode, rwsem)
 
 
 def get_next_ino() -> int:
@@ -142,8 +184,9 @@ def insert_inode_hash(inode: Inode) -> None:
 
 def remove_inode_hash(inode: Inode) -> None:
     """Let no lookup find the inode any more."""
-    if not inode_unhashed(inode):
-        del cpu.kernel.inode_hashtable[inode.i_sb, inode.i_ino]
+    table, key = cpu.kernel.inode_hashtable, (inode.i_sb, inode.i_ino)
+    if table.get(key) is inode:
+        del table[key]
 
 
 def inode_unhashed(inode: Inode) -> bool:
@@ -234,8 +277,8 @@ def iput(inode: Inode | None) -> None:
 def iput_final(inode: Inode) -> None:
     """Nobody uses the inode any more: keep it on the LRU list if it may be wanted again, else evict it."""
     sb = inode.i_sb
-    drop_inode = sb.s_op.drop_inode if sb.s_op is not None else None
-    drop = generic_drop_inode(inode) if drop_inode is None else drop_inode(inode)
+    op = sb.s_op
+    drop = generic_drop_inode(inode) if op is None or op.drop_inode is None else op.drop_inode(inode)
     if not drop and sb.s_flags & SB_ACTIVE:
         inode_add_lru(inode)
         return
@@ -274,12 +317,13 @@ def evict(inode: Inode) -> None:
     """Let an unused inode leave memory, and the disk too if it has no name left (s_op.evict_inode does both)."""
     sb = inode.i_sb
     inode.i_state |= I_FREEING
-    evict_inode = sb.s_op.evict_inode if sb.s_op is not None else None
-    if evict_inode is not None:
-        evict_inode(inode)
+    op = sb.s_op
+    if op is not None and op.evict_inode is not None:
+        op.evict_inode(inode)
     else:
-        if inode_nrpages(inode):
-            truncate_inode_pages(inode.i_data, 0)
+        mapping = inode_data(inode)
+        if mapping is not None and mapping.nrpages:
+            truncate_inode_pages(mapping, 0)
         clear_inode(inode)
     remove_inode_hash(inode)
     if not inode.i_state & I_CLEAR:
@@ -289,17 +333,20 @@ def evict(inode: Inode) -> None:
 
 def clear_inode(inode: Inode) -> None:
     """Say that nothing of the inode is left but its memory; evict_inode methods end with this."""
-    if inode_nrpages(inode):
-        raise KernelBug(f"{inode} leaves memory with {inode_nrpages(inode)} pages")
+    mapping = inode_data(inode)
+    if mapping is not None:
+        if mapping.nrpages:
+            raise KernelBug(f"{inode} leaves memory with {mapping.nrpages} pages")
+        mapping.host = None  # what points at each other would wait for Python's garbage collector
     inode.i_state = I_FREEING | I_CLEAR
 
 
-def inode_nrpages(inode: Inode) -> int:
-    """Return how many pages of the inode are cached, without making a page cache for one that has none."""
+def inode_data(inode: Inode) -> AddressSpace | None:
+    """Return the inode's own page cache, without making one for an inode that has none."""
     try:
-        return Inode.i_data.__get__(inode).nrpages
+        return Inode.i_data.__get__(inode)
     except AttributeError:
-        return 0
+        return None
 
 
 def destroy_inode(inode: Inode) -> None:
@@ -308,9 +355,9 @@ def destroy_inode(inode: Inode) -> None:
     if inode.i_dentry:
         raise KernelBug(f"{inode} is freed but {inode.i_dentry[0]} leads to it")
     del sb.s_inodes[inode]
-    free_inode = sb.s_op.free_inode if sb.s_op is not None else None
-    if free_inode is not None:
-        free_inode(inode)
+    op = sb.s_op
+    if op is not None and op.free_inode is not None:
+        op.free_inode(inode)
     else:
         kfree(inode)
     uncharge_slab(INODE_BYTES)
@@ -374,8 +421,9 @@ def clear_nlink(inode: Inode) -> None:
 def current_time(inode: Inode) -> tuple[int, int]:
     """Return now as (seconds, nanoseconds), as exactly as the inode's filesystem stores it."""
     clock = cpu.kernel.clock
-    now = time.time_ns() if clock is None else clock()
-    sec, nsec = divmod(now, 1_000_000_000)
+    now = time_ns() if clock is None else clock()
+    sec = now // 1_000_000_000
+    nsec = now - sec * 1_000_000_000
     sb = inode.i_sb
     if sb.s_time_gran > 1:
         nsec -= nsec % sb.s_time_gran
@@ -424,8 +472,9 @@ def inode_set_ctime_current(inode: Inode) -> tuple[int, int]:
 
 def simple_inode_init_ts(inode: Inode) -> None:
     """Set all three times of a new inode to now."""
-    inode.i_atime_sec, inode.i_atime_nsec = now = inode_set_ctime_current(inode)
-    inode.i_mtime_sec, inode.i_mtime_nsec = now
+    sec, nsec = current_time(inode)
+    inode.i_atime_sec = inode.i_mtime_sec = inode.i_ctime_sec = sec
+    inode.i_atime_nsec = inode.i_mtime_nsec = inode.i_ctime_nsec = nsec
 
 
 def mark_inode_dirty(inode: Inode, flags: int) -> None:

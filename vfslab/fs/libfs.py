@@ -20,6 +20,7 @@ from __future__ import annotations
 from vfslab.fs.attr import setattr_copy, setattr_prepare
 from vfslab.fs.dcache import d_add, d_instantiate, d_make_root, dput
 from vfslab.fs.inode import (
+    current_time,
     drop_nlink,
     get_next_ino,
     ihold,
@@ -48,7 +49,7 @@ from vfslab.include.fs import (
     SuperOperations,
 )
 from vfslab.include.fs_context import FsContext, FsContextOperations
-from vfslab.include.mm_types import PAGE_SHIFT, PAGE_SIZE, PG_UPTODATE, Folio
+from vfslab.include.mm_types import PAGE_SHIFT, PAGE_SIZE, PG_LOCKED, PG_UPTODATE, Folio
 from vfslab.include.sched import Path
 from vfslab.include.stat import Kstat, Kstatfs
 from vfslab.include.uapi.fcntl import RENAME_EXCHANGE, RENAME_NOREPLACE, SEEK_CUR, SEEK_SET
@@ -59,9 +60,7 @@ from vfslab.mm.filemap import (
     __filemap_get_folio,
     folio_end_read,
     folio_mark_dirty,
-    folio_mark_uptodate,
     folio_put,
-    folio_unlock,
     read_mapping_folio,
 )
 from vfslab.mm.truncate import truncate_setsize
@@ -116,8 +115,9 @@ def simple_empty(dentry: Dentry) -> bool:
 def simple_unlink(dir: Inode, dentry: Dentry) -> None:
     """Take a name away."""
     inode = dentry.d_inode
-    inode_set_ctime_current(inode)
-    touch_dirs(dir)
+    sec, nsec = current_time(inode)
+    inode.i_ctime_sec = dir.i_ctime_sec = dir.i_mtime_sec = sec
+    inode.i_ctime_nsec = dir.i_ctime_nsec = dir.i_mtime_nsec = nsec
     drop_nlink(inode)
     dput(dentry)
 
@@ -250,36 +250,22 @@ def simple_read_folio(file: File | None, folio: Folio) -> None:
 
 
 def simple_write_begin(file: File | None, mapping: AddressSpace, pos: int, length: int) -> tuple[Folio, None]:
-    """Return the locked folio at pos; what the write will not cover is zeros if it was never written."""
-    folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, True, length)
-    if not folio.flags & PG_UPTODATE:
-        start = pos - (folio.index << PAGE_SHIFT)
-        zero_range(folio, 0, start)
-        zero_range(folio, start + length, len(folio.mem))
-    return folio, None
+    """Return the locked folio at pos; one that was never written is all zeros (L2)."""
+    return __filemap_get_folio(mapping, pos >> PAGE_SHIFT, True, length), None
 
 
 def simple_write_end(
     file: File | None, mapping: AddressSpace, pos: int, length: int, copied: int, folio: Folio, fsdata: None
 ) -> int:
     """Take what was copied into the folio: the file grows, the folio is let go. Return how much was taken."""
-    if not folio.flags & PG_UPTODATE:
-        start = pos - (folio.index << PAGE_SHIFT)
-        zero_range(folio, start + copied, start + length)  # the caller's memory ended early
-        folio_mark_uptodate(folio)
     inode = mapping.host
     if pos + copied > inode.i_size:
         inode.i_size = pos + copied
-    folio_mark_dirty(folio)
-    folio_unlock(folio)
-    folio_put(folio)
+    if mapping.a_ops.dirty_folio is not noop_dirty_folio:
+        folio_mark_dirty(folio)
+    folio.flags = folio.flags & ~PG_LOCKED | PG_UPTODATE
+    folio._refcount -= 1  # the file has one too
     return copied
-
-
-def zero_range(folio: Folio, start: int, end: int) -> None:
-    """Set bytes start to end of a folio to zero."""
-    if start < end:
-        folio.mem[start:end] = bytes(end - start)
 
 
 def noop_dirty_folio(mapping: AddressSpace, folio: Folio) -> bool:

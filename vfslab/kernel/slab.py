@@ -17,13 +17,17 @@ T = TypeVar("T", bound=KObject)
 
 
 class Slab:
-    """How many objects of each type a kernel has ever allocated, and how many are alive."""
+    """How many objects of each type a kernel has ever allocated, and how many are alive.
 
-    __slots__ = ("allocated", "freed")
+    poisoned   type -> what a freed object's type is: one that refuses every use
+    """
+
+    __slots__ = ("allocated", "freed", "poisoned")
 
     def __init__(self) -> None:
         self.allocated: dict[type, int] = {}
         self.freed: dict[type, int] = {}
+        self.poisoned: dict[type, type] = {}
 
     def number(self, obj: KObject) -> None:
         """Give obj the next number of its type."""
@@ -47,10 +51,23 @@ def kzalloc(cls: type[T], *args: Any, **fields: Any) -> T:
 
 
 def kfree(obj: KObject) -> None:
-    """Give an object back, with all that is embedded in it; whoever still uses it is told so."""
+    """Give an object back, with all that is embedded in it; whoever still uses it is told so.
+
+    What was embedded forgets what it was embedded in, so that Python frees both at once: objects
+    that refer to each other would wait for its garbage collector.
+    """
     slab, cls = obj._slab, type(obj)
-    for inner in embedded_in(obj):
-        kfree(inner)
-    if slab is not None:
-        slab.freed[cls] = slab.freed.get(cls, 0) + 1
-    poison(obj)
+    if cls._embedded:
+        for inner in embedded_in(obj):
+            inner._container = None
+            kfree(inner)
+    if slab is None:
+        poison(obj)
+        return
+    freed = slab.freed
+    freed[cls] = freed.get(cls, 0) + 1
+    if cls in slab.poisoned:
+        obj.__class__ = slab.poisoned[cls]
+    else:
+        poison(obj)
+        slab.poisoned[cls] = type(obj)

@@ -119,7 +119,9 @@ def __filemap_get_folio(mapping: AddressSpace, index: int, create: bool, length:
     if folio is None:
         if not create:
             return None
-        index, nr = new_folio_span(mapping, index, length)
+        nr = 1
+        if length > PAGE_SIZE or mapping.host.i_blkbits > PAGE_SHIFT:
+            index, nr = new_folio_span(mapping, index, length)
         folio = filemap_alloc_zeroed(mapping, index, nr)
         filemap_add_folio(mapping, folio)
     else:

@@ -24,8 +24,11 @@ from vfslab.fs.inode import (
     get_next_ino,
     inc_nlink,
     init_special_inode,
+    inode_init_mapping,
     inode_init_owner,
+    inode_lock,
     inode_set_ctime_current,
+    inode_unlock,
     new_inode,
     simple_inode_init_ts,
 )
@@ -63,13 +66,12 @@ from vfslab.include.fs import (
     XattrHandler,
 )
 from vfslab.include.fs_context import FsContext, FsContextOperations
-from vfslab.include.mm_types import PAGE_SHIFT, PAGE_SIZE
+from vfslab.include.mm_types import AS_UNEVICTABLE, PAGE_SHIFT, PAGE_SIZE
 from vfslab.include.uapi.stat import S_IALLUGO, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from vfslab.include.uio import IovIter, Kiocb
 from vfslab.kernel.errno import EINVAL
-from vfslab.kernel.locking import down_write
 from vfslab.kernel.slab import kzalloc
-from vfslab.mm.filemap import generic_file_read_iter, generic_file_write_iter, mapping_set_unevictable
+from vfslab.mm.filemap import generic_file_read_iter, generic_file_write_iter
 
 RAMFS_MAGIC = 0x858458F6
 RAMFS_DEFAULT_MODE = 0o755
@@ -87,26 +89,25 @@ def ramfs_get_inode(sb: SuperBlock, dir: Inode | None, mode: int, dev: int) -> I
     kind = mode & S_IFMT
     if kind == S_IFREG:
         inode.i_op, inode.i_fop = ramfs_file_inode_operations, ramfs_file_operations
+        inode_init_mapping(inode, ram_aops, AS_UNEVICTABLE)
     elif kind == S_IFDIR:
         inode.i_op, inode.i_fop = ramfs_dir_inode_operations, simple_dir_operations
         inc_nlink(inode)  # its own "."
-        return inode
     elif kind == S_IFLNK:
         inode.i_op = ramfs_symlink_inode_operations
+        inode_init_mapping(inode, ram_aops, AS_UNEVICTABLE)
     else:
         inode.i_op = ramfs_special_inode_operations
         init_special_inode(inode, inode.i_mode, dev)
-        return inode
-    mapping = inode.i_data
-    mapping.a_ops = ram_aops
-    mapping_set_unevictable(mapping)
     return inode
 
 
 def ramfs_mknod(dir: Inode, dentry: Dentry, mode: int, dev: int) -> None:
     """Make an object of any kind but a link under dentry's name."""
-    simple_pin(dentry, ramfs_get_inode(dir.i_sb, dir, mode, dev))
-    touch_dirs(dir)
+    inode = ramfs_get_inode(dir.i_sb, dir, mode, dev)
+    simple_pin(dentry, inode)
+    dir.i_mtime_sec = dir.i_ctime_sec = inode.i_ctime_sec
+    dir.i_mtime_nsec = dir.i_ctime_nsec = inode.i_ctime_nsec
 
 
 def ramfs_mkdir(dir: Inode, dentry: Dentry, mode: int) -> None:
@@ -147,10 +148,15 @@ def ramfs_file_read_iter(iocb: Kiocb, it: IovIter) -> int:
 
 def ramfs_file_write_iter(iocb: Kiocb, it: IovIter) -> int:
     """Write into the page cache, where it stays."""
-    with down_write(iocb.ki_filp.f_inode.i_rwsem):
+    file = iocb.ki_filp
+    inode = file.f_inode
+    inode_lock(inode)
+    try:
         if it.count:
-            file_modified(iocb.ki_filp)
+            file_modified(file)
         return generic_file_write_iter(iocb, it)
+    finally:
+        inode_unlock(inode)
 
 
 # --- extended attributes --------------------------------------------------------------------------
