@@ -52,10 +52,13 @@ from vfslab.fs.ext4.format import (
 from vfslab.fs.ext4.inline import EXT4_INLINE_DOTDOT_SIZE, ext4_inline_content
 from vfslab.fs.ext4.inode import ext4_bread, ext4_map_blocks
 from vfslab.fs.read_write import generic_file_llseek
+from vfslab.include.buffer_head import BH_UPTODATE
 from vfslab.include.fs import S_ENCRYPTED, DirContext, File, FileOperations, Inode
+from vfslab.include.mm_types import PG_REFERENCED
 from vfslab.include.uapi.stat import DT_BLK, DT_CHR, DT_DIR, DT_FIFO, DT_LNK, DT_REG, DT_SOCK, DT_UNKNOWN
 from vfslab.kernel.errno import EFSBADCRC, EFSCORRUPTED, EIO, KernelError
 from vfslab.lib.crc32c import crc32c
+from vfslab.mm.swap import folio_mark_accessed
 
 ENTRY_HEADER, SMALLEST_ENTRY = ext4_dir_entry_2.size, 12
 DT_OF = (DT_UNKNOWN, DT_REG, DT_DIR, DT_CHR, DT_BLK, DT_FIFO, DT_SOCK, DT_LNK)  # by file_type
@@ -94,6 +97,17 @@ def ext4_rec_len_from_disk(rec_len: int, blocksize: int) -> int:
 
 def ext4_read_dirblock(dir: Inode, lblk: int) -> DirBlock:
     """Return the entries of one block; EFSCORRUPTED for a hole, EFSBADCRC if the checksum is wrong, EIO."""
+    runs = dir._container.i_extents
+    if runs and lblk < runs[0][1]:  # in the first of few extents: written out, for every name that is looked up
+        start, _, pblk, state = runs[0]
+        sb = dir.i_sb
+        bh = sb.s_bdev.bd_buffers.get((pblk + lblk, sb.s_blocksize))
+        if bh is not None and not start and state == EXT4_MAP_MAPPED:
+            block = bh.b_private
+            if type(block) is DirBlock and block.dir == dir.i_ino and bh.b_state & BH_UPTODATE:
+                if not bh.b_folio.flags & PG_REFERENCED:
+                    folio_mark_accessed(bh.b_folio)
+                return block
     bh = ext4_bread(dir, lblk)
     if bh is None:
         ext4_error(dir.i_sb, "ext4_read_dirblock", f"directory hole found for block {lblk}", dir.i_ino)

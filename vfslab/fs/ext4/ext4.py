@@ -138,7 +138,7 @@ class Ext4InodeInfo(KObject):
 
     i_data         the 60 bytes i_block: extent tree, block numbers or data; None where nobody needs them
     i_flags        EXT4_*_FL, as on the disk
-    i_crtime       when it was made (seconds, nanoseconds), None if the inode has no room for it
+    i_crtime       when it was made, in nanoseconds since 1970; None if the inode has no room for it
     i_extents      the runs of an extent tree that fits into the inode; None for every other file
     i_es_tree      runs of a deeper tree that were already looked up, None before the first
     """
@@ -147,7 +147,7 @@ class Ext4InodeInfo(KObject):
     i_flags: int = 0
     i_file_acl: int = 0
     i_extra_isize: int = 0
-    i_crtime: tuple = None
+    i_crtime: int = None
     i_extents: tuple = None
     i_es_tree: Ptr[Ext4EsTree] = None
     vfs_inode: Embedded[Inode] = embedded(Inode)

@@ -61,8 +61,10 @@ from vfslab.lib.crc32c import crc32c
 
 EXT_MAX_BLOCKS = 0xFFFFFFFF  # file block numbers have 32 bits, and this one is none
 HEADER, ENTRY = ext4_extent_header.size, ext4_extent.size
+ONE_EXTENT = EXT4_EXT_MAGIC, 1, 4, 0  # the header of a root with a single extent
 
 _read_header = ext4_extent_header.reader("eh_magic", "eh_entries", "eh_max", "eh_depth")
+_read_extent = ext4_extent.reader("ee_block", "ee_len", "ee_start_hi", "ee_start_lo")
 _read_tail = ext4_extent_tail.reader("et_checksum")
 _each_extent = ext4_extent.each("ee_block", "ee_len", "ee_start_hi", "ee_start_lo")
 _each_index = ext4_extent_idx.each("ei_block", "ei_leaf_lo", "ei_leaf_hi")
@@ -213,6 +215,12 @@ def read_extents(inode: Inode, node: bytes, entries: int, first: int, end: int, 
 
 def ext4_ext_check_inode(inode: Inode, root: bytes) -> tuple[Run, ...] | None:
     """Check the root of a tree as it comes from the disk; return its runs if it is all there is, else None."""
+    if _read_header(root, 0) == ONE_EXTENT:  # what most files have is checked here, without detours
+        start, length, high, low = _read_extent(root, HEADER)
+        pblk = high << 32 | low
+        if 0 < length <= EXT_INIT_MAX_LEN and start + length <= EXT_MAX_BLOCKS:
+            if ext4_sb_block_valid(inode.i_sb.s_fs_info, inode.i_ino, pblk, length):
+                return ((start, length, pblk, EXT4_MAP_MAPPED),)
     entries, depth = ext4_ext_check(inode, root, None, None)
     if depth:
         read_indexes(inode, root, entries, 0, EXT_MAX_BLOCKS, None)

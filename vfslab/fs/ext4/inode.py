@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from vfslab.fs.buffer import brelse, sb_bread, sb_breadahead
+from vfslab.fs.buffer import sb_bread, sb_breadahead
 from vfslab.fs.ext4.balloc import ext4_get_group_desc
 from vfslab.fs.ext4.block_validity import ext4_inode_block_valid
 from vfslab.fs.ext4.ext4 import (
@@ -63,7 +63,7 @@ from vfslab.fs.ext4.format import (
     ext4_inode,
 )
 from vfslab.fs.ext4.indirect import ext4_ind_check_inode, ext4_ind_map_blocks
-from vfslab.fs.inode import iget_failed, iget_locked, init_special_inode, iput, unlock_new_inode
+from vfslab.fs.inode import iget_failed, iget_locked, init_special_inode, iput
 from vfslab.fs.stat import generic_fill_statx_attr, generic_fillattr
 from vfslab.include.buffer_head import BH_MAPPED, BH_UNWRITTEN, BufferHead
 from vfslab.include.fs import (
@@ -88,17 +88,21 @@ from vfslab.lib.crc32c import crc32c
 INODE_READAHEAD_BLOCKS = 32
 BREAD_AHEAD_BLOCKS = 32
 
-_read_base = ext4_inode.reader(
+BASE = (
     "i_mode", "i_uid", "i_size_lo", "i_atime", "i_ctime", "i_mtime", "i_gid", "i_links_count", "i_blocks_lo", "i_flags",
     "i_block", "i_generation", "i_file_acl_lo", "i_size_high", "l_i_blocks_high", "l_i_file_acl_high", "l_i_uid_high",
     "l_i_gid_high", "l_i_checksum_lo",
 )  # fmt: skip
-_read_extra = ext4_inode.reader(
-    "i_extra_isize", "i_checksum_hi", "i_ctime_extra", "i_mtime_extra", "i_atime_extra", "i_crtime", "i_crtime_extra"
-)
+EXTRA = (
+    "i_extra_isize", "i_checksum_hi", "i_ctime_extra", "i_mtime_extra", "i_atime_extra", "i_crtime", "i_crtime_extra",
+)  # fmt: skip
+_read_base, _read_whole = ext4_inode.reader(*BASE), ext4_inode.reader(*BASE, *EXTRA)
+NO_EXTRA = (0,) * len(EXTRA)
 # i_extra_isize with which a member is there: its end, counted from byte 128
 CHECKSUM_HI_END, CTIME_END, MTIME_END, ATIME_END, CRTIME_END, CRTIME_EXTRA_END = 4, 8, 12, 16, 20, 24
-CHECKSUM_LO_AT, CHECKSUM_HI_AT = ext4_inode.l_i_checksum_lo.offset, ext4_inode.i_checksum_hi.offset
+CHECKSUM_LO = slice(ext4_inode.l_i_checksum_lo.offset, ext4_inode.l_i_checksum_lo.offset + 2)
+CHECKSUM_HI = slice(ext4_inode.i_checksum_hi.offset, ext4_inode.i_checksum_hi.offset + 2)
+NSEC_PER_SEC = 1_000_000_000
 
 VFS_FLAGS = (
     (EXT4_SYNC_FL, S_SYNC),
@@ -148,12 +152,14 @@ def inode_readahead(sb: SuperBlock, ino: int, block: int) -> None:
 
 
 def ext4_inode_csum(sbi: Ext4SbInfo, ino: int, generation: int, raw: bytes, extra_isize: int) -> int:
-    """Return the checksum that belongs to an inode of s_inode_size bytes."""
+    """Return the checksum that belongs to an inode of s_inode_size bytes; its own members count as zero."""
+    covered = bytearray(raw)
+    covered[CHECKSUM_LO] = b"\0\0"
     number = (ino | generation << 32).to_bytes(8, "little")
-    covered = number + raw[:CHECKSUM_LO_AT] + b"\0\0" + raw[CHECKSUM_LO_AT + 2 : CHECKSUM_HI_AT]
     if extra_isize >= CHECKSUM_HI_END:
-        return crc32c(sbi.s_csum_seed, covered + b"\0\0" + raw[CHECKSUM_HI_AT + 2 :])
-    return crc32c(sbi.s_csum_seed, covered + raw[CHECKSUM_HI_AT:]) & 0xFFFF
+        covered[CHECKSUM_HI] = b"\0\0"
+        return crc32c(sbi.s_csum_seed, number + covered)
+    return crc32c(sbi.s_csum_seed, number + covered) & 0xFFFF
 
 
 # --- reading an inode -----------------------------------------------------------------------------
@@ -165,8 +171,9 @@ def ext4_iget(sb: SuperBlock, ino: int, flags: int = EXT4_IGET_NORMAL) -> Inode:
     EXT4_IGET_SPECIAL lets reserved numbers through, EXT4_IGET_EA_INODE wants one that holds an attribute.
     """
     sbi = sb.s_fs_info
-    if not (ext4_valid_inum(sbi, ino) or (flags & EXT4_IGET_SPECIAL and 1 <= ino <= sbi.s_inodes_count)):
-        ext4_error(sb, "ext4_iget", "illegal inode number", ino)
+    if not sbi.s_first_ino <= ino <= sbi.s_inodes_count:
+        if not (ext4_valid_inum(sbi, ino) or (flags & EXT4_IGET_SPECIAL and 1 <= ino <= sbi.s_inodes_count)):
+            ext4_error(sb, "ext4_iget", "illegal inode number", ino)
     inode = iget_locked(sb, ino)
     if inode.i_state & I_NEW:
         try:
@@ -174,7 +181,7 @@ def ext4_iget(sb: SuperBlock, ino: int, flags: int = EXT4_IGET_NORMAL) -> Inode:
         except BaseException:
             iget_failed(inode)
             raise
-        unlock_new_inode(inode)
+        inode.i_state &= ~I_NEW  # unlock_new_inode()
     elif (EXT4_I(inode).i_flags & EXT4_EA_INODE_FL != 0) != (flags & EXT4_IGET_EA_INODE != 0):
         iput(inode)
         ext4_error(sb, "ext4_iget", "the flag EA_INODE is not as expected", ino)
@@ -189,18 +196,27 @@ def iget_error(inode: Inode, why: str) -> NoReturn:
 def ext4_read_inode(sb: SuperBlock, sbi: Ext4SbInfo, inode: Inode, wanted: int) -> None:
     """Fill a new inode from the disk, each member once, and check it."""
     bh, at = ext4_get_inode_loc(sb, inode.i_ino)
-    raw = bytes(bh.b_data[at : at + sbi.s_inode_size])
-    brelse(bh)
-    ei = EXT4_I(inode)
+    inode_size, ei = sbi.s_inode_size, inode._container
+    raw = bytes(bh.b_data[at : at + inode_size])
+    bh.b_count -= 1
     (
-        mode, uid, size, inode.i_atime_sec, ctime, mtime, gid, links, blocks, flags, i_block, generation, file_acl,
+        mode, uid, size, atime, ctime, mtime, gid, links, blocks, flags, i_block, generation, file_acl,
         size_high, blocks_high, file_acl_high, uid_high, gid_high, checksum,
-    ) = _read_base(raw, 0)  # fmt: skip
-    inode.i_mtime_sec, inode.i_ctime_sec = mtime, ctime
-    if sbi.s_inode_size > EXT4_GOOD_OLD_INODE_SIZE:
-        checksum = read_extra(sbi, inode, ei, raw, checksum)
-    if sbi.s_metadata_csum and ext4_inode_csum(sbi, inode.i_ino, generation, raw, ei.i_extra_isize) != checksum:
+        extra, checksum_hi, ctime_extra, mtime_extra, atime_extra, crtime, crtime_extra,
+    ) = _read_whole(raw, 0) if inode_size > EXT4_GOOD_OLD_INODE_SIZE else _read_base(raw, 0) + NO_EXTRA  # fmt: skip
+    if extra:
+        if extra & 3 or EXT4_GOOD_OLD_INODE_SIZE + extra > inode_size:
+            iget_error(inode, f"bad extra_isize {extra} (inode size {inode_size})")
+        ei.i_extra_isize = extra
+        if extra >= CHECKSUM_HI_END:
+            checksum |= checksum_hi << 16
+    if sbi.s_metadata_csum and ext4_inode_csum(sbi, inode.i_ino, generation, raw, extra) != checksum:
         ext4_checksum_error(sb, "ext4_iget", "checksum invalid", inode.i_ino, bh.b_blocknr)
+    inode.i_ctime_sec = ctime  # most files have one time three times: one number in memory will do
+    inode.i_mtime_sec = ctime if mtime == ctime else mtime
+    inode.i_atime_sec = ctime if atime == ctime else atime
+    if extra:
+        take_extra_times(inode, ei, extra, ctime_extra, mtime_extra, atime_extra, crtime, crtime_extra)
     if not links:
         refuse_unlinked(sbi, inode.i_ino, mode)
     inode.i_mode, inode.i_nlink, inode.i_generation = mode, links, generation
@@ -223,27 +239,29 @@ def ext4_read_inode(sb: SuperBlock, sbi: Ext4SbInfo, inode: Inode, wanted: int) 
     ext4_set_type(sbi, inode, ei, kind, i_block)
 
 
-def read_extra(sbi: Ext4SbInfo, inode: Inode, ei: Ext4InodeInfo, raw: bytes, checksum: int) -> int:
-    """Take the members behind byte 128 that i_extra_isize says are there; return the whole checksum."""
-    extra, checksum_hi, ctime, mtime, atime, crtime, crtime_extra = _read_extra(raw, 0)
-    if extra & 3 or EXT4_GOOD_OLD_INODE_SIZE + extra > sbi.s_inode_size:
-        iget_error(inode, f"bad extra_isize {extra} (inode size {sbi.s_inode_size})")
-    ei.i_extra_isize = extra
-    # the lowest two bits count the 2^32 seconds after those that 32 signed bits reach; the rest is nanoseconds
-    if extra >= ATIME_END:
-        inode.i_atime_sec += (atime & 3) << 32
-        inode.i_atime_nsec = atime >> 2
-    if extra >= MTIME_END:
-        inode.i_mtime_sec += (mtime & 3) << 32
-        inode.i_mtime_nsec = mtime >> 2
+def take_extra_times(
+    inode: Inode, ei: Ext4InodeInfo, extra: int, ctime: int, mtime: int, atime: int, crtime: int, crtime_extra: int
+) -> None:
+    """Add what stands behind byte 128, as far as i_extra_isize reaches: nanoseconds, and two more bits of seconds.
+
+    The lowest two bits count the 2^32 seconds after those that 32 signed bits reach; the rest is nanoseconds.
+    """
     if extra >= CTIME_END:
-        inode.i_ctime_sec += (ctime & 3) << 32
-        inode.i_ctime_nsec = ctime >> 2
+        inode.i_ctime_nsec = nsec = ctime >> 2
+        if ctime & 3:
+            inode.i_ctime_sec += (ctime & 3) << 32
+    if extra >= MTIME_END:
+        inode.i_mtime_nsec = nsec if mtime == ctime else mtime >> 2
+        if mtime & 3:
+            inode.i_mtime_sec += (mtime & 3) << 32
+    if extra >= ATIME_END:
+        inode.i_atime_nsec = nsec if atime == ctime else atime >> 2
+        if atime & 3:
+            inode.i_atime_sec += (atime & 3) << 32
     if extra >= CRTIME_EXTRA_END:
-        ei.i_crtime = crtime + ((crtime_extra & 3) << 32), crtime_extra >> 2
+        ei.i_crtime = (crtime + ((crtime_extra & 3) << 32)) * NSEC_PER_SEC + (crtime_extra >> 2)
     elif extra >= CRTIME_END:
-        ei.i_crtime = crtime, 0
-    return checksum | checksum_hi << 16 if extra >= CHECKSUM_HI_END else checksum
+        ei.i_crtime = crtime * NSEC_PER_SEC
 
 
 def refuse_unlinked(sbi: Ext4SbInfo, ino: int, mode: int) -> None:
@@ -292,14 +310,14 @@ def ext4_set_type(sbi: Ext4SbInfo, inode: Inode, ei: Ext4InodeInfo, kind: int, i
 def take_map(inode: Inode, ei: Ext4InodeInfo, i_block: bytes) -> None:
     """Keep what i_block says about where the data lies, once its first level can be believed."""
     flags = ei.i_flags
-    if flags & EXT4_INLINE_DATA_FL:
+    if flags & (EXT4_EXTENTS_FL | EXT4_INLINE_DATA_FL) == EXT4_EXTENTS_FL:
+        ei.i_extents = runs = ext4_ext_check_inode(inode, i_block)
+        if runs is None:
+            ei.i_data = i_block
+    elif flags & EXT4_INLINE_DATA_FL:
         if flags & EXT4_EXTENTS_FL:
             iget_error(inode, "both inline data and extents")
         ei.i_data = i_block
-    elif flags & EXT4_EXTENTS_FL:
-        ei.i_extents = ext4_ext_check_inode(inode, i_block)
-        if ei.i_extents is None:
-            ei.i_data = i_block
     else:
         ext4_ind_check_inode(inode, i_block)
         ei.i_data = i_block
@@ -396,6 +414,6 @@ def ext4_getattr(path: Path, request_mask: int, flags: int) -> Kstat:
         stat.blocks += inode.i_size + 511 >> 9
     if request_mask & STATX_BTIME:
         if ei.i_crtime is not None:
-            stat.btime = ei.i_crtime[0] * 1_000_000_000 + ei.i_crtime[1]
+            stat.btime = ei.i_crtime
         generic_fill_statx_attr(inode, stat)
     return stat
