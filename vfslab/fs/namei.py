@@ -12,23 +12,32 @@
 
 All state of a walk is in one Nameidata; task.nameidata points to the walk under way.
 
-A symlink's text is walked from the directory it lies in. The link waits on nd.stack with the
-components that come after it, until only the last component of its text is left; like a tail
-call, that one needs no stack. So a chain of links takes no depth, but 40 links in all are the
-limit, and there is no recursion.
+A symlink's text is walked from the directory it lies in, while the link waits on nd.stack with
+the components that come after it. For /a/link/b, where link is "x/y":
+
+    nd.last   nd.remaining   nd.stack
+    a         link, b
+    link      b                            a symlink: pick_link
+    x         y              (link: b)
+    y         b                            the text's last component: put_links, as in a tail call
+    b                                      the last one: left to lookup_last
+
+So a chain of links takes no depth and no recursion; 40 links in all are the limit.
 
 This is REF-walk: nd.path holds a reference on its mount and its dentry at every step. Stepping
 down gives the parent's back with one subtraction, since the child still holds its parent (D2 of
-fs/dcache.py). Linux tries RCU-walk first, which counts nothing until the end.
+fs/dcache.py). Linux tries RCU-walk first, which counts nothing until the end. On the hot path a
+reference is a bare `d_count += 1`; elsewhere it is dget(), which also looks whether the dentry is dead.
 
 Linux: fs/namei.c, Documentation/filesystems/path-lookup.rst.   Chapter 7.
 In three files more: fs/permission.py, fs/namei_open.py (open), fs/namei_ops.py (mkdir ... rename).
 Left out: RCU-walk, automounts, magic links, sysctl protected_symlinks, auditing, the retry with -ESTALE.
 
 Always true
-  P1  nd.path is a directory while components remain, and the task may search it before one is looked up
-  P2  nd.path, and the link of each Saved on nd.stack, hold one reference on mount and dentry
-  P3  `.` and `..` are never in the dentry table: they come out of lookup_fast as a miss
+  P1  before a component is looked up, nd.path is known to be a directory that the task may search
+  P2  nd.path, and the link of each Saved on nd.stack, hold one reference on mount and dentry;
+      nd.root holds none: it is borrowed from the task, or from the descriptor the walk began at
+  P3  `.`, `..` and the empty name are never in the dentry table: lookup_fast does not find them
   P4  a walk leaves nd.root's tree neither by `..` nor by an absolute link
   P5  after a failed walk every reference it took has been given back
 
@@ -83,10 +92,11 @@ from vfslab.include.uapi.stat import PATH_MAX, S_IFDIR, S_IFMT, S_IXUGO
 from vfslab.kernel.errno import EACCES, EAGAIN, EBADF, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV
 from vfslab.kernel.sched import cpu
 
-WALK_TRAILING, WALK_NOFOLLOW = 1, 4  # the last component; a symlink is not followed, whatever was asked
+# flags of walk_component; 2 is WALK_MORE in Linux, which we do not need
+WALK_TRAILING, WALK_NOFOLLOW = 1, 4  # the last component; a symlink is not followed (fs/namei_open.py)
 
 STEP_MASK = DCACHE_MANAGED_DENTRY | DCACHE_ENTRY_TYPE  # what decides how to step into a dentry
-PLAIN = DCACHE_DIRECTORY_TYPE, DCACHE_REGULAR_TYPE
+PLAIN = DCACHE_DIRECTORY_TYPE, DCACHE_REGULAR_TYPE  # nothing mounted on it, no link: go there
 COVERED = DCACHE_DIRECTORY_TYPE | DCACHE_MOUNTED  # a directory that something is mounted on, in some namespace
 SEARCH_MASK = S_IFMT | S_IXUGO
 ANYONE_MAY_SEARCH = S_IFDIR | S_IXUGO
@@ -107,12 +117,15 @@ def getname(name: bytes, flags: int = 0) -> Filename:
 
 
 def set_nameidata(dfd: int, name: Filename) -> Nameidata:
-    """Return the state of a new walk, which the running task is now on. It lives on the task's stack, so to speak."""
+    """Return the state of a new walk, which the running task is now on.
+
+    Linux keeps it on the task's stack; so it comes from no slab, and goes by the task's number in pictures.
+    """
     nd = Nameidata()
     task = nd.task = cpu.current
     nd._nr = task.pid
     nd.dfd, nd.name = dfd, name
-    nd.dentry_hashtable = task.kernel.dentry_hashtable
+    nd.dentry_hashtable = task.kernel.dentry_hashtable  # the one that all superblocks point to, a step closer
     nd.saved = task.nameidata
     task.nameidata = nd
     return nd
@@ -170,19 +183,17 @@ def set_path(nd: Nameidata, start: Path) -> None:
 
 
 def nd_jump_root(nd: Nameidata) -> None:
-    """Go to the root, as an absolute path or an absolute symlink wants."""
+    """Go to the root, as an absolute symlink wants."""
     if nd.flags & LOOKUP_BENEATH:
         raise EXDEV(nd.name.name)
     old, root = nd.path, nd.root
-    if nd.flags & LOOKUP_NO_XDEV and old is not None:
-        # An absolute link, then. As in Linux it is refused even on the same mount if nd.root was not needed before.
-        if root is None or root.mnt is not old.mnt:
-            raise EXDEV(nd.name.name)
+    # As in Linux, the link is refused even on the same mount if nd.root was not needed before.
+    if nd.flags & LOOKUP_NO_XDEV and (root is None or root.mnt is not old.mnt):
+        raise EXDEV(nd.name.name)
     if root is None:
         root = nd.root = nd.task.fs.root
     set_path(nd, root)
-    if old is not None:
-        path_put(old)
+    path_put(old)
 
 
 # --- the walk -------------------------------------------------------------------------------------
@@ -193,11 +204,12 @@ def link_path_walk(text: bytes, nd: Nameidata) -> None:
 
     Afterwards nd.path is the directory to look nd.last up in, and the task may search it.
     """
-    nd.remaining = remaining = split_path(text)
+    nd.remaining = remaining = split_path(text)  # one list under two names: a local is quicker to reach
     nd.trailing_slash = text[-1:] == b"/"
-    nd.last, nd.last_type = b"", LAST_ROOT
+    nd.last = b""
     while remaining:
         inode = nd.inode
+        # A directory that everybody may search, as the mode bits alone decide (IOP_FASTPERM), needs no closer look.
         if inode.i_mode & SEARCH_MASK != ANYONE_MAY_SEARCH or not inode.i_opflags & IOP_FASTPERM:
             may_lookup(nd)
         nd.last = remaining.pop()
@@ -205,7 +217,7 @@ def link_path_walk(text: bytes, nd: Nameidata) -> None:
             remaining = put_links(nd)
             if not remaining:
                 break  # the last one: the caller's
-        dentry = lookup_fast(nd)  # this line and the next are walk_component(), written out
+        dentry = lookup_fast(nd)  # this line and the next are walk_component(), without the call
         link = walk_uncached(nd, 0) if dentry is None else step_into(nd, dentry, 0)
         if link is not None:
             nd.remaining = remaining = split_path(link)
@@ -228,10 +240,10 @@ def split_path(text: bytes) -> list[bytes]:
 def put_links(nd: Nameidata) -> list[bytes]:
     """Leave the symlinks whose text is walked up to its last component; return what remains after them."""
     while not nd.remaining and nd.depth:
-        saved = nd.stack.pop()
+        waiting = nd.stack.pop()
         nd.depth -= 1
-        nd.remaining = saved.name
-        path_put(saved.link)
+        nd.remaining = waiting.name  # the components that come after the link
+        path_put(waiting.link)
     return nd.remaining
 
 
@@ -252,7 +264,8 @@ def walk_component(nd: Nameidata, flags: int) -> bytes | None:
 def walk_uncached(nd: Nameidata, flags: int) -> bytes | None:
     """Take a component that is not in the cache: a dot (P3), or a name to ask the filesystem for."""
     if nd.last in LAST_TYPES:
-        return handle_dots(nd)
+        handle_dots(nd)
+        return None
     return step_into(nd, lookup_slow(nd), flags)
 
 
@@ -268,13 +281,14 @@ def lookup_fast(nd: Nameidata) -> Dentry | None:
 
 def d_revalidate(dentry: Dentry, flags: int) -> bool:
     """Ask the filesystem whether a cached name is still true; if not, forget it and drop the reference."""
-    valid = False
     try:
         valid = dentry.d_op.d_revalidate(dentry, flags)
-    finally:
-        if not valid:
-            d_invalidate(dentry)
-            dput(dentry)
+    except BaseException:
+        dput(dentry)  # it could not tell: the name stays
+        raise
+    if not valid:
+        d_invalidate(dentry)
+        dput(dentry)
     return valid
 
 
@@ -294,7 +308,7 @@ def lookup_slow(nd: Nameidata) -> Dentry:
 def __lookup_slow(parent: Dentry, name: bytes, flags: int) -> Dentry:
     """Return the dentry for name below parent, with a reference. The caller holds parent's i_rwsem."""
     dentry = d_lookup(parent, name)
-    if dentry is not None:  # somebody else was faster
+    if dentry is not None:  # looked up by somebody else before we had the lock, or never asked for (lookup_one_len)
         if not dentry.d_flags & DCACHE_OP_REVALIDATE or d_revalidate(dentry, flags):
             return dentry
     dir = parent.d_inode
@@ -330,10 +344,10 @@ def step_into(nd: Nameidata, dentry: Dentry, flags: int) -> bytes | None:
 
 
 def step_onto_mount(nd: Nameidata, dentry: Dentry) -> bool:
-    """Move nd.path to the root of what is mounted on dentry, the usual case; return whether this is one.
+    """Move nd.path to the root of what is mounted on dentry; return False, with nothing done, in any but the usual case.
 
-    It takes up references of the mount and its root, and gives back those of what they cover, by subtraction
-    alone: the mount holds both the mount below and its mountpoint.
+    The usual case is one mount whose root is an uncovered directory. No count can fall to 0 here, so
+    subtractions do: the mount holds the mount below and its mountpoint, and that holds its parent.
     """
     path = nd.path
     mount = __lookup_mnt(path.mnt, dentry)
@@ -343,11 +357,11 @@ def step_onto_mount(nd: Nameidata, dentry: Dentry) -> bool:
     root = mnt.mnt_root
     if root.d_flags & STEP_MASK != DCACHE_DIRECTORY_TYPE:
         return False
-    mount.mnt_count += 1
+    mount.mnt_count += 1  # nd.path's two references, on the new place ...
     root.d_count += 1
+    path.mnt._container.mnt_count -= 1  # ... no longer on the old one
     path.dentry.d_count -= 1
-    dentry.d_count -= 1
-    path.mnt._container.mnt_count -= 1
+    dentry.d_count -= 1  # and the one that the lookup gave us
     path.mnt, path.dentry = mnt, root
     nd.inode = root.d_inode
     return True
@@ -396,8 +410,7 @@ def traverse_mounts(path: Path, nd: Nameidata) -> None:
 
 def handle_dots(nd: Nameidata) -> None:
     """Take a component that no directory stores: stay for `.` and for nothing at all, go up for `..`."""
-    nd.last_type = LAST_TYPES[nd.last]
-    if nd.last_type != LAST_DOTDOT:
+    if LAST_TYPES[nd.last] != LAST_DOTDOT:
         return
     if nd.root is None:
         nd.root = nd.task.fs.root
@@ -422,21 +435,26 @@ def step_up_or_down(nd: Nameidata, place: Path) -> None:
 
 def follow_dotdot(nd: Nameidata) -> Path:
     """Return the place above nd.path, without references: at the root that is the root (P4)."""
-    here = nd.path
-    top = here.dentry is nd.root.dentry and here.mnt is nd.root.mnt
-    if not top and here.dentry is here.mnt.mnt_root:
-        here = choose_mountpoint(real_mount(here.mnt), nd.root)
-        top = here is None
-        if not top and nd.flags & LOOKUP_NO_XDEV:
+    here, root = nd.path, nd.root
+    if here.dentry is root.dentry and here.mnt is root.mnt:
+        return stay_at_root(nd)
+    if here.dentry is here.mnt.mnt_root:
+        here = choose_mountpoint(real_mount(here.mnt), root)
+        if here is None:
+            return stay_at_root(nd)
+        if nd.flags & LOOKUP_NO_XDEV:
             raise EXDEV(b"..")
-    if top:
-        if nd.flags & LOOKUP_BENEATH:
-            raise EXDEV(b"..")
-        return nd.path
     parent = here.dentry.d_parent
     if not path_connected(here.mnt, parent):
         raise ENOENT(b"..")
     return Path(here.mnt, parent)
+
+
+def stay_at_root(nd: Nameidata) -> Path:
+    """Return nd.path: above the root is the root itself. EXDEV for a walk that may not go up from its start."""
+    if nd.flags & LOOKUP_BENEATH:
+        raise EXDEV(b"..")
+    return nd.path
 
 
 def choose_mountpoint(mount: Mount, root: Path) -> Path | None:
@@ -463,14 +481,14 @@ def pick_link(nd: Nameidata, link: Path) -> bytes:
 
     The stack takes over the references of link. An absolute text moves the walk to the root.
     """
-    nd.stack.append(Saved(link, nd.remaining, link.dentry.d_inode))
+    inode = link.dentry.d_inode
+    nd.stack.append(Saved(link, nd.remaining, inode))
     nd.depth += 1
     nd.remaining = []
     nd.total_link_count += 1
     if nd.total_link_count > MAXSYMLINKS or nd.flags & LOOKUP_NO_SYMLINKS or link.mnt.mnt_flags & MNT_NOSYMFOLLOW:
         raise ELOOP(nd.last)
     touch_atime(link)
-    inode = link.dentry.d_inode
     text = inode.i_link
     if text is None:
         if nd.flags & LOOKUP_CACHED:
@@ -500,7 +518,7 @@ def lookup_last(nd: Nameidata) -> bytes | None:
 
 
 def complete_walk(nd: Nameidata) -> None:
-    """Check where the walk has ended: a walk told to stay below its start must have (openat2)."""
+    """Check where the walk has ended: one that was told to stay below its start must have ended there (openat2)."""
     if nd.flags & LOOKUP_IS_SCOPED and not path_is_under(nd.path, nd.root):
         raise EXDEV(nd.name.name)
 
@@ -514,8 +532,7 @@ def path_lookupat(nd: Nameidata, flags: int) -> None:
         text = lookup_last(nd)
     if flags & LOOKUP_MOUNTPOINT:
         handle_lookup_down(nd)
-    if flags & LOOKUP_IS_SCOPED:
-        complete_walk(nd)
+    complete_walk(nd)
     if nd.flags & LOOKUP_DIRECTORY and nd.inode.i_mode & S_IFMT != S_IFDIR:
         raise ENOTDIR(nd.last)
 
@@ -559,13 +576,13 @@ def user_path_at(dfd: int, name: bytes, flags: int) -> Path:
 
 
 def kern_path(name: bytes, flags: int) -> Path:
-    """Return the place that a path of the kernel's own leads to, with references."""
+    """Return the place that a path of the kernel's own leads to, with references. Nobody has to be told of its length."""
     return filename_lookup(AT_FDCWD, Filename(name), flags)
 
 
 def lookup_one_len(name: bytes, base: Dentry) -> Dentry:
     """Return the dentry for one name below base, with a reference; no mounts, no links. base's i_rwsem is held."""
-    if not name or name in LAST_TYPES or b"/" in name:
+    if name in LAST_TYPES or b"/" in name:
         raise EACCES(name)
     inode_permission(base.d_inode, MAY_EXEC)
     return __lookup_slow(base, name, 0)
