@@ -13,23 +13,28 @@ The life of a dentry:
                    └─last dput─▶ freed ◀── memory is short, or the tree goes away ┘
 
 A lookup that finds an unused dentry leaves it on the LRU list; the shrinker notices d_count
-and takes it off. A second use while unused sets DCACHE_REFERENCED: one more round to live.
+and takes it off. Being used and left once more while on the list sets DCACHE_REFERENCED: one more round to live.
 
 Linux: fs/dcache.c, include/linux/dcache.h.   Chapter 4.
 Left out: d_hash and d_compare (names are compared byte by byte), lookups that run in parallel
-in one directory, aliases for exported filesystems, NUMA and memcg lists.
+in one directory (nothing comes between a lookup's miss and its d_add), aliases for exported
+filesystems, NUMA and memcg lists.
 
 Always true
-  D1  a hashed dentry is found by d_lookup(d_parent, d_name), and stands in d_parent.d_children
+  D1  a hashed dentry is found by d_lookup(d_parent, d_name), and stands in d_parent.d_children;
+      s_dentry_hashtable of every superblock, and nd.dentry_hashtable, are the kernel's one table
   D2  d_count > 0 keeps a dentry and its ancestors in memory: each child counts once in its parent
-  D3  d_parent, d_name and d_inode change only while d_seq is odd
-  D4  an unused dentry (d_count == 0) is hashed and on the LRU list of its superblock
+  D3  once others can find a dentry, d_parent, d_name and d_inode change only while d_seq is odd:
+      a walk that takes no references will tell by it that what it read was torn (Linux's RCU-walk)
+  D4  an unused dentry (d_count == 0) is hashed and on the LRU list of its superblock, but while the
+      tree is being taken down
   D5  a positive dentry holds one i_count of d_inode and is listed in i_dentry
   D6  a directory has at most one hashed dentry
 
 Locks
-  i_rwsem of the directory  names below it come, go and move only while it is held
-  d_lock                    d_flags and d_count; one task runs at a time, so nobody waits for it yet
+  i_rwsem of the directory  held shared while a name is looked up, alone while names are made, removed or
+                            moved. What only forgets (the shrinkers, d_invalidate) does without
+  d_lock                    d_flags and d_count in Linux; not taken here, as one task runs at a time
 """
 
 from __future__ import annotations
@@ -39,7 +44,6 @@ from collections.abc import Iterator
 from vfslab.fs.inode import iput
 from vfslab.include.dcache import (
     DCACHE_CANT_MOUNT,
-    DCACHE_DENTRY_KILLED,
     DCACHE_DIRECTORY_TYPE,
     DCACHE_DONTCACHE,
     DCACHE_ENTRY_TYPE,
@@ -65,7 +69,7 @@ from vfslab.mm.vmscan import charge_slab, uncharge_slab
 DENTRY_BYTES = 192  # what a dentry takes in Linux on a 64-bit machine; reckoned against the memory limit
 DEAD = -128  # d_count of a dentry that is being freed
 
-KEEP_ASKS = DCACHE_UNHASHED | DCACHE_DONTCACHE | DCACHE_OP_DELETE  # the last dput must look closer
+LAST_DPUT_ASKS = DCACHE_UNHASHED | DCACHE_DONTCACHE | DCACHE_OP_DELETE  # in none of these cases is it kept unasked
 
 
 # --- references -----------------------------------------------------------------------------------
@@ -97,8 +101,10 @@ def dput(dentry: Dentry | None) -> None:
 def retain_dentry(dentry: Dentry) -> bool:
     """Return whether an unused dentry is worth keeping, and if so put it on the LRU list."""
     flags = dentry.d_flags
-    if flags & KEEP_ASKS:
-        if flags & (DCACHE_UNHASHED | DCACHE_DONTCACHE) or dentry.d_op.d_delete(dentry):
+    if flags & LAST_DPUT_ASKS:
+        if flags & (DCACHE_UNHASHED | DCACHE_DONTCACHE):
+            return False
+        if dentry.d_op.d_delete(dentry):  # the filesystem's word: drop it, do not keep it
             return False
     if not flags & DCACHE_LRU_LIST:
         dentry.d_flags = flags | DCACHE_LRU_LIST
@@ -116,7 +122,7 @@ def d_lru_del(dentry: Dentry) -> None:
 
 def __dentry_kill(dentry: Dentry) -> Dentry | None:
     """Free an unused dentry; return its parent, whose reference the caller has to drop, or None."""
-    dentry.d_count = DEAD
+    dentry.d_count = DEAD  # first: who finds it from now on, through a method below, must not take it up
     op = dentry.d_op
     if op is not None and op.d_prune is not None:
         op.d_prune(dentry)
@@ -127,12 +133,10 @@ def __dentry_kill(dentry: Dentry) -> Dentry | None:
         dentry_unlink_inode(dentry)
     if op is not None and op.d_release is not None:
         op.d_release(dentry)
-    parent = dentry.d_parent
-    dentry.d_flags |= DCACHE_DENTRY_KILLED
-    is_root = parent is dentry
+    parent = dentry.d_parent if dentry.d_parent is not dentry else None
     kfree(dentry)
     uncharge_slab(DENTRY_BYTES)
-    return None if is_root else parent
+    return parent
 
 
 # --- making a dentry, and giving it an inode ------------------------------------------------------
@@ -209,7 +213,10 @@ def dentry_unlink_inode(dentry: Dentry) -> None:
 
 
 def d_add(dentry: Dentry, inode: Inode | None) -> None:
-    """Hash a new dentry: from now on lookups find it. None makes it negative: the name is known to be absent."""
+    """Hash a new dentry: from now on lookups find it. None makes it negative: the name is known to be absent.
+
+    The caller's inode reference is now the dentry's.
+    """
     if inode is not None:
         d_instantiate(dentry, inode)
     d_rehash(dentry)
@@ -219,7 +226,7 @@ def d_rehash(dentry: Dentry) -> None:
     """Put an unhashed dentry into the hash table, under its parent and name."""
     parent, name = dentry.d_parent, dentry.d_name
     if dentry.d_sb.s_dentry_hashtable.setdefault((parent, name), dentry) is not dentry:
-        raise KernelBug(f"{name!r} is hashed twice below {parent}")
+        raise KernelBug(f"{name!r} below {parent} is hashed already, for another dentry")
     children = parent.d_children
     if children is None:
         children = parent.d_children = {}
@@ -232,13 +239,14 @@ def d_splice_alias(inode: Inode | None, dentry: Dentry) -> Dentry | None:
 
     A directory that already has a dentry keeps it (D6), and that one moves here: the directory was renamed
     behind our back, or a damaged disk names it twice. ELOOP if it is one of dentry's own ancestors.
+    The caller's inode reference is used up in each case; a dentry that is returned comes with a reference.
     """
     alias = d_find_any_alias(inode) if inode is not None and inode.i_mode & S_IFMT == S_IFDIR else None
     if alias is None:
         d_add(dentry, inode)
         return None
     iput(inode)  # the alias has its own reference
-    if alias is dentry.d_sb.s_root or d_ancestor(alias, dentry) is not None:
+    if d_ancestor(alias, dentry) is not None:  # the root is everybody's
         printk(KERN_WARNING, f"VFS: lookup of {dentry.d_name!r} in {dentry.d_sb.s_id!r} would have made a loop")
         dput(alias)
         raise ELOOP(dentry.d_name)
@@ -252,7 +260,7 @@ def d_find_any_alias(inode: Inode) -> Dentry | None:
 
 
 def d_find_alias(inode: Inode) -> Dentry | None:
-    """Return a hashed dentry of inode (or the root) with a reference, or None."""
+    """Return a hashed dentry of inode, or one that needs no name (a root), with a reference; or None."""
     for dentry in inode.i_dentry or ():
         if not d_unhashed(dentry) or dentry is dentry.d_parent:
             return dget(dentry)
@@ -281,7 +289,7 @@ def __d_drop(dentry: Dentry) -> None:
     del dentry.d_sb.s_dentry_hashtable[parent, name]
     del parent.d_children[name]
     dentry.d_flags |= DCACHE_UNHASHED
-    dentry.d_seq += 2  # a walk without references must not trust what it read
+    dentry.d_seq += 2  # not what it was, though nothing was torn (D3)
 
 
 def d_drop(dentry: Dentry) -> None:
@@ -295,14 +303,14 @@ def d_delete(dentry: Dentry) -> None:
     The caller holds one of the references.
     """
     if dentry.d_count == 1:
-        dentry.d_flags &= ~DCACHE_CANT_MOUNT
+        dentry.d_flags &= ~DCACHE_CANT_MOUNT  # that was said of the directory, not of the name
         dentry_unlink_inode(dentry)
     else:
         __d_drop(dentry)
 
 
 def d_invalidate(dentry: Dentry) -> None:
-    """Forget a name that turned out untrue, and all unused names below it."""
+    """Forget a name that turned out untrue, and all unused names below it. The caller holds a reference."""
     __d_drop(dentry)
     shrink_dcache_parent(dentry)
 
@@ -311,24 +319,24 @@ def d_invalidate(dentry: Dentry) -> None:
 
 
 def d_move(dentry: Dentry, target: Dentry) -> None:
-    """Give dentry the place of target, in the hash table too; target is unhashed."""
+    """Give dentry the place of target, in the hash table too; target ends up unhashed."""
     __d_drop(target)
     __d_move(dentry, target.d_parent, target.d_name)
 
 
 def d_exchange(dentry: Dentry, other: Dentry) -> None:
     """Let two dentries change places."""
-    place, name = other.d_parent, other.d_name
-    dget(place)
+    parent, name = dget(other.d_parent), other.d_name  # held: a move gives its old parent back
+    old_parent, old_name = dget(dentry.d_parent), dentry.d_name
     __d_drop(other)
-    old_place, old_name = dget(dentry.d_parent), dentry.d_name
-    __d_move(dentry, place, name)
-    __d_move(other, old_place, old_name)
-    dput(place)
-    dput(old_place)
+    __d_move(dentry, parent, name)
+    __d_move(other, old_parent, old_name)
+    dput(parent)
+    dput(old_parent)
 
 
 def __d_move(dentry: Dentry, parent: Dentry, name: bytes) -> None:
+    """Put dentry below another parent, or under another name; the place must be free in the table."""
     old_parent = dentry.d_parent
     __d_drop(dentry)
     if old_parent is not parent:
@@ -337,7 +345,7 @@ def __d_move(dentry: Dentry, parent: Dentry, name: bytes) -> None:
     dentry.d_parent, dentry.d_name = parent, name
     dentry.d_seq += 1
     d_rehash(dentry)
-    if old_parent is not parent and old_parent is not dentry:
+    if old_parent is not parent and old_parent is not dentry:  # who was its own parent held nothing there
         dput(old_parent)
 
 
@@ -364,7 +372,7 @@ def d_unhashed(dentry: Dentry) -> bool:
 
 
 def d_unlinked(dentry: Dentry) -> bool:
-    """True if the dentry had a name and has lost it."""
+    """True if no lookup finds the dentry, though it is no root: its name is gone, or was never there."""
     return bool(dentry.d_flags & DCACHE_UNHASHED) and dentry.d_parent is not dentry
 
 
@@ -413,7 +421,10 @@ def prune_dcache_sb(sb: SuperBlock, nr: int) -> int:
 
 
 def shrink_kill(dentry: Dentry | None) -> int:
-    """Free an unused dentry and every ancestor that nothing else uses; return how many went."""
+    """Free an unused dentry and every ancestor that nothing else uses; return how many went.
+
+    dput() would keep the ancestors, as worth having; here memory is wanted.
+    """
     freed = 0
     while dentry is not None:
         dentry = __dentry_kill(dentry)
@@ -448,14 +459,18 @@ def d_walk(root: Dentry) -> Iterator[Dentry]:
     """Yield every hashed dentry below root, a directory before its children; root itself is not among them."""
     below = [root]
     while below:
-        for child in list((below.pop().d_children or {}).values()):
+        children = below.pop().d_children or {}
+        for child in list(children.values()):
             yield child
             if child.d_children:
                 below.append(child)
 
 
 def d_genocide(root: Dentry) -> None:
-    """Drop the reference by which a filesystem without a disk keeps each of its names in the cache."""
+    """Drop the reference by which a filesystem without a disk keeps each of its names in the cache.
+
+    shrink_dcache_for_umount() must follow: the dentries are unused now, and on no list (D4).
+    """
     for dentry in list(d_walk(root)):
         if dentry.d_inode is not None:
             dentry.d_count -= 1
@@ -465,7 +480,7 @@ def shrink_dcache_for_umount(sb: SuperBlock) -> None:
     """Free the whole tree of a superblock; KernelBug if somebody still uses a part of it."""
     root = sb.s_root
     shrink_dcache_parent(root)
-    left = list(d_walk(root))
+    left = [*d_walk(root), *([root] if root.d_count > 1 else [])]  # an unlinked name still in use holds its parent
     if left:
         raise KernelBug(f"{left[0]} ({left[0].d_name!r}) is still in use at umount of {sb.s_id!r}")
     sb.s_root = None

@@ -26,7 +26,6 @@ DCACHE_UNHASHED = 0x80  # not in the hash table; Linux tells by d_hash.pprev
 DCACHE_DONTCACHE = 0x100
 DCACHE_CANT_MOUNT = 0x200
 DCACHE_SHRINK_LIST = 0x400
-DCACHE_DENTRY_KILLED = 0x8000
 DCACHE_MOUNTED = 0x10000  # something is mounted here, in some namespace: ask the mount hash
 DCACHE_NEED_AUTOMOUNT = 0x20000
 DCACHE_MANAGE_TRANSIT = 0x40000
@@ -60,7 +59,7 @@ class Dentry(KObject):
     d_count    references, -128 when dead; Linux keeps it in d_lockref beside d_lock
     d_seq      even when at rest; odd while d_name, d_parent or d_inode change
     d_children names cached below this directory, by name
-    d_alias    is membership in inode.i_dentry
+    d_alias of Linux is here the list inode.i_dentry
     """
 
     d_flags: int = DCACHE_UNHASHED
