@@ -1,8 +1,8 @@
 """The door of the block layer: checks, partitions, plugs.
 
-    filesystem, page cache ──bio──▶ submit_bio ──▶ submit_bio_noacct ──▶ blk_mq_submit_bio    a queue of requests
-                                                          ├────────────▶ blk_insert_flush     caches to be flushed
-                                                          └────────────▶ fops.submit_bio      a driver without a queue
+    filesystem, page cache ──bio──▶ submit_bio ──▶ blk_mq_submit_bio    a queue of requests
+                                        ├────────▶ blk_insert_flush     caches to be flushed
+                                        └────────▶ fops.submit_bio      a driver without a queue
 
 A bio comes in with sectors of the block device it names. Here it is checked against the
 end of that device and shifted by where the partition starts, so that below only disks exist.
@@ -14,7 +14,7 @@ A plug holds requests back while a task sends several bios, so that neighbours c
     ...                          submit_bio() as often as wanted
     blk_finish_plug(plug)        now they go to the driver
 
-Linux: block/blk-core.c, submit_bio_wait() of block/bio.c.   Chapter 9.
+Linux: block/blk-core.c (submit_bio_noacct() is a part of submit_bio() here), submit_bio_wait() of block/bio.c.   Chapter 9.
 Left out: cgroup throttling, accounting, zoned devices, bio_list against deep stacks of devices.
 
 Always true
@@ -53,23 +53,18 @@ REQ_FLUSH_FLAGS = REQ_PREFLUSH | REQ_FUA
 
 def submit_bio(bio: Bio) -> None:
     """Send a bio on its way; bio.bi_end_io(bio) is called once, perhaps before this returns."""
-    if bio.bi_size & 511:
-        raise KernelBug(f"{bio!r} moves {bio.bi_size} bytes, not whole sectors")
-    submit_bio_noacct(bio)
-
-
-def submit_bio_noacct(bio: Bio) -> None:
-    """Check a bio and hand it to the queue of its disk, or to the driver if that has none."""
-    bdev, sector, opf = bio.bi_bdev, bio.bi_sector, bio.bi_opf
+    size, bdev, opf = bio.bi_size, bio.bi_bdev, bio.bi_opf
+    if size & 511:
+        raise KernelBug(f"{bio!r} moves {size} bytes, not whole sectors")
     queue = bdev.bd_queue
     if queue.queue_flags & QUEUE_FLAG_DYING:
         return bio_io_error(bio)
     if not bio.bi_flags & BIO_REMAPPED:
-        if not 0 <= sector <= bdev.bd_nr_sectors - (bio.bi_size >> SECTOR_SHIFT) and not bio_check_eod(bio):
+        if not 0 <= bio.bi_sector <= bdev.bd_nr_sectors - (size >> SECTOR_SHIFT) and not bio_check_eod(bio):
             return None
         if bdev.bd_partno:
             blk_partition_remap(bio)
-    if opf & 1 and bdev.bd_read_only and bio.bi_size:
+    if opf & 1 and bdev.bd_read_only and size:
         return bio_check_ro(bio)
     if queue.tracers:
         tracepoint("block_bio_queue", bio=bio, sector=bio.bi_sector, bytes=bio.bi_size)

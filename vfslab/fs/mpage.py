@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vfslab.block.bio import bio_add_mem, bio_alloc, bio_put, guard_bio_eod
+from vfslab.block.bio import bio_add_mem, bio_alloc, bio_put
 from vfslab.block.blk_core import blk_finish_plug, blk_start_plug, submit_bio
 from vfslab.block.blk_mq import blk_mq_flush_plug_list, blk_mq_poll
 from vfslab.include.blk_types import REQ_OP_READ, REQ_RAHEAD, Bio, BlockDevice
@@ -108,8 +108,8 @@ def do_mpage_read(inode: Inode, folios: list[Folio], get_block: Callable, opf: i
     """
     last = folios[-1]
     pos, end = folios[0].index << PAGE_SHIFT, (last.index + last.nr_pages) << PAGE_SHIFT
-    size, blocksize = inode.i_size, 1 << inode.i_blkbits
-    stop = (size + blocksize - 1) & -blocksize
+    blocksize = 1 << inode.i_blkbits
+    stop = (inode.i_size + blocksize - 1) & -blocksize  # submit_bio() cuts what is beyond the end of the device
     if stop > end:
         stop = end
     map_bh = BufferHead(0, None, 0, 0, None, inode.i_sb.s_bdev)
@@ -130,8 +130,6 @@ def do_mpage_read(inode: Inode, folios: list[Folio], get_block: Callable, opf: i
         bio.bi_size = stop - pos
     else:
         add_folios(bio, folios, pos, stop)
-    if stop > size:
-        guard_bio_eod(bio)  # the last block may be longer than what is left of the device
     bio.bi_end_io = mpage_read_end_io
     bio.bi_private = folios
     submit_bio(bio)
@@ -219,11 +217,13 @@ def mpage_read_runs(
     plug = BlkPlug()
     blk_start_plug(plug)
     at, error = 0, None
+    folio_end = (folios[0].index + folios[0].nr_pages) << PAGE_SHIFT
     while pos < stop:
-        while pos >= (folios[at].index + folios[at].nr_pages) << PAGE_SHIFT:
+        while pos >= folio_end:
             at += 1
+            folio_end += folios[at].nr_pages << PAGE_SHIFT
         if map_bh.b_state & BH_MAPPED:
-            read_run(ctl, opf, map_bh, at, pos, pos + run)
+            read_run(ctl, opf, map_bh, at, pos, pos + run, folio_end)
         else:
             zero_run(folios, at, pos, pos + run)
         pos += run
@@ -244,21 +244,23 @@ def mpage_read_runs(
         raise error
 
 
-def read_run(ctl: MpageReadCtl, opf: int, map_bh: BufferHead, at: int, pos: int, stop: int) -> None:
-    """Start reading bytes pos..stop of the file, which lie together on the device; folios before `at` end before."""
-    bdev, inode, folio = map_bh.b_bdev, ctl.inode, ctl.folios[at]
-    bio, blkbits = bio_alloc(bdev, opf), inode.i_blkbits
+def read_run(ctl: MpageReadCtl, opf: int, map_bh: BufferHead, at: int, pos: int, stop: int, folio_end: int) -> None:
+    """Start reading bytes pos..stop of the file, which lie together on the device, from folio number `at` on.
+
+    That folio holds the file up to byte folio_end.
+    """
+    bdev, blkbits = map_bh.b_bdev, ctl.inode.i_blkbits
+    bio = bio_alloc(bdev, opf)
     bio.bi_sector = ((map_bh.b_blocknr << blkbits) + (pos & (1 << blkbits) - 1)) >> 9
-    first = folio.index << PAGE_SHIFT
-    if stop <= first + (folio.nr_pages << PAGE_SHIFT):
+    if stop <= folio_end:
+        folio = ctl.folios[at]
+        first = folio.index << PAGE_SHIFT
         bio.bi_io_vec.append(folio.view[pos - first : stop - first])
         bio.bi_size = stop - pos
     else:
         add_folios(bio, ctl.folios[at:], pos, stop)
     if bdev.bd_overlay:
         ctl.patches.append((pos, stop, bdev, bio.bi_sector << 9))
-    if stop > inode.i_size:
-        guard_bio_eod(bio)
     ctl.pending += 1
     bio.bi_private = ctl, pos, stop
     bio.bi_end_io = mpage_run_end_io

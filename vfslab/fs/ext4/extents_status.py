@@ -25,11 +25,12 @@ ES_LIMIT = 16384  # runs of one file
 
 def ext4_es_lookup_extent(tree: Ext4EsTree, lblk: int) -> tuple[int, int, int, int] | None:
     """Return the run (first block, blocks, first disk block, EXT4_MAP_*) that holds lblk, None if it is not known."""
-    at = bisect_right(tree.starts, lblk) - 1
-    if at < 0:
-        return None
-    run = tree.runs[at]
-    return run if lblk < run[0] + run[1] else None
+    at = bisect_right(tree.starts, lblk)
+    if at:
+        run = tree.runs[at - 1]
+        if lblk < run[0] + run[1]:
+            return run
+    return None
 
 
 def ext4_es_cache_leaf(tree: Ext4EsTree, first: int, end: int, runs: list[tuple]) -> None:
