@@ -199,7 +199,7 @@ def do_truncate(dentry: Dentry, length: int, file: File | None) -> None:
 def file_remove_privs(file: File) -> None:
     """Content is about to change: set-user-id and set-group-id bits go. i_rwsem is held for writing."""
     inode = file.f_inode
-    if inode.i_mode & (S_ISUID | S_ISGID) and not capable(CAP_FSETID):
+    if not capable(CAP_FSETID):
         kill = setattr_should_drop_suidgid(inode)
         if kill:
             notify_change(file.f_path.dentry, Iattr(kill | ATTR_FORCE))
@@ -207,5 +207,6 @@ def file_remove_privs(file: File) -> None:
 
 def file_modified(file: File) -> None:
     """Do what each write does beside writing: take privileges away, set the times."""
-    file_remove_privs(file)
+    if file.f_inode.i_mode & (S_ISUID | S_ISGID):
+        file_remove_privs(file)
     file_update_time(file)

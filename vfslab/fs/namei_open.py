@@ -24,7 +24,8 @@ from __future__ import annotations
 from vfslab.fs.attr import do_truncate, inode_owner_or_capable
 from vfslab.fs.dcache import d_alloc, d_is_dir, dput
 from vfslab.fs.file_table import alloc_empty_file, fput, vfs_open
-from vfslab.fs.mount import __mnt_is_readonly, mnt_drop_write, mnt_want_write
+from vfslab.fs.inode import inode_lock, inode_lock_shared, inode_unlock, inode_unlock_shared
+from vfslab.fs.mount import mnt_drop_write, mnt_want_write
 from vfslab.fs.namei import (
     WALK_TRAILING,
     __lookup_slow,
@@ -59,6 +60,7 @@ from vfslab.include.namei import (
     LOOKUP_DIRECTORY,
     LOOKUP_EXCL,
     LOOKUP_FOLLOW,
+    LOOKUP_IS_SCOPED,
     LOOKUP_OPEN,
     Filename,
     Nameidata,
@@ -91,7 +93,6 @@ from vfslab.kernel.errno import (
     EPERM,
     EROFS,
 )
-from vfslab.kernel.locking import down_read, down_write
 
 O_TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY
 
@@ -142,7 +143,10 @@ def open_last_lookups(nd: Nameidata, file: File, op: OpenFlags) -> bytes | None:
         if nd.trailing_slash:
             raise EISDIR(nd.last)
         if not flags & O_EXCL:
-            dentry = lookup_fast_positive(nd)
+            dentry = lookup_fast(nd)
+            if dentry is not None and dentry.d_inode is None:
+                dput(dentry)  # what is there need not be made; this is not
+                dentry = None
     else:
         if nd.trailing_slash:
             nd.flags |= LOOKUP_FOLLOW | LOOKUP_DIRECTORY
@@ -155,30 +159,27 @@ def open_last_lookups(nd: Nameidata, file: File, op: OpenFlags) -> bytes | None:
     return link
 
 
-def lookup_fast_positive(nd: Nameidata) -> Dentry | None:
-    """Return the cached dentry of nd.last if it leads to something: what is there need not be made."""
-    dentry = lookup_fast(nd)
-    if dentry is not None and dentry.d_inode is None:
-        dput(dentry)
-        return None
-    return dentry
-
-
 def lookup_open_locked(nd: Nameidata, file: File, op: OpenFlags) -> Dentry:
     """Return the dentry for nd.last from under the directory's lock; with O_CREAT a file is made if there is none."""
     if nd.flags & LOOKUP_CACHED:
         raise EAGAIN(nd.last)
     dir, mnt = nd.path.dentry.d_inode, nd.path.mnt
     if not op.open_flag & O_CREAT:
-        with down_read(dir.i_rwsem):
+        inode_lock_shared(dir)
+        try:
             return __lookup_slow(nd.path.dentry, nd.last, nd.flags)
-    got_write = not __mnt_is_readonly(mnt)
-    if got_write:
-        mnt_want_write(mnt)
+        finally:
+            inode_unlock_shared(dir)
     try:
-        with down_write(dir.i_rwsem):
-            return lookup_open(nd, file, op, got_write)
+        mnt_want_write(mnt)
+        got_write = True
+    except EROFS:
+        got_write = False  # what is there can still be opened
+    inode_lock(dir)
+    try:
+        return lookup_open(nd, file, op, got_write)
     finally:
+        inode_unlock(dir)
         if got_write:
             mnt_drop_write(mnt)
 
@@ -212,9 +213,10 @@ def lookup_open(nd: Nameidata, file: File, op: OpenFlags, got_write: bool) -> De
 def do_open(nd: Nameidata, file: File, op: OpenFlags) -> None:
     """Open the object at nd.path, if its kind, its permissions and the flags allow it."""
     flags, acc_mode, created = op.open_flag, op.acc_mode, file.f_mode & FMODE_CREATED
-    complete_walk(nd)
-    if flags & O_CREAT:
-        if flags & O_EXCL and not created:
+    if nd.flags & LOOKUP_IS_SCOPED:
+        complete_walk(nd)
+    if flags & O_CREAT and not created:
+        if flags & O_EXCL:
             raise EEXIST(nd.last)
         if d_is_dir(nd.path.dentry):
             raise EISDIR(nd.last)
@@ -223,32 +225,35 @@ def do_open(nd: Nameidata, file: File, op: OpenFlags) -> None:
     if created:
         flags &= ~O_TRUNC
         acc_mode = 0
-    truncate = flags & O_TRUNC and nd.inode.i_mode & S_IFMT == S_IFREG
-    if truncate:
-        mnt_want_write(nd.path.mnt)
+    path = nd.path
+    if not flags & O_TRUNC or nd.inode.i_mode & S_IFMT != S_IFREG:
+        may_open(path, acc_mode, flags)
+        vfs_open(path, file)
+        return
+    mnt_want_write(path.mnt)
     try:
-        may_open(nd.path, acc_mode, flags)
-        vfs_open(nd.path, file)
-        if truncate:
-            do_truncate(nd.path.dentry, 0, file)
+        may_open(path, acc_mode, flags)
+        vfs_open(path, file)
+        do_truncate(path.dentry, 0, file)
     finally:
-        if truncate:
-            mnt_drop_write(nd.path.mnt)
+        mnt_drop_write(path.mnt)
 
 
 def may_open(path: Path, acc_mode: int, flags: int) -> None:
     """Return if the object at path may be opened so, else raise what its kind or its permissions say."""
     inode = path.dentry.d_inode
     kind = inode.i_mode & S_IFMT
-    if kind == S_IFLNK:
-        raise ELOOP(path.dentry.d_name)
-    if kind == S_IFDIR and acc_mode & MAY_WRITE:
-        raise EISDIR(path.dentry.d_name)
-    if kind in (S_IFBLK, S_IFCHR) and path.mnt.mnt_flags & MNT_NODEV:
-        raise EACCES(path.dentry.d_name)
+    if kind != S_IFREG:
+        if kind == S_IFLNK:
+            raise ELOOP(path.dentry.d_name)
+        if kind == S_IFDIR and acc_mode & MAY_WRITE:
+            raise EISDIR(path.dentry.d_name)
+        if kind in (S_IFBLK, S_IFCHR) and path.mnt.mnt_flags & MNT_NODEV:
+            raise EACCES(path.dentry.d_name)
     if acc_mode & MAY_EXEC and path.mnt.mnt_flags & MNT_NOEXEC:
         raise EACCES(path.dentry.d_name)
-    inode_permission(inode, MAY_OPEN | acc_mode)
+    if acc_mode or inode.i_op.permission is not None:  # the mode bits deny nothing to who asks for nothing
+        inode_permission(inode, MAY_OPEN | acc_mode)
     if inode.i_flags & S_APPEND:
         if flags & O_ACCMODE in (O_WRONLY, O_RDWR) and not flags & O_APPEND or flags & O_TRUNC:
             raise EPERM(path.dentry.d_name)

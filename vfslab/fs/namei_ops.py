@@ -39,7 +39,7 @@ from vfslab.fs.dcache import (
     dput,
     shrink_dcache_parent,
 )
-from vfslab.fs.inode import ihold, iput
+from vfslab.fs.inode import ihold, inode_lock, inode_unlock, iput
 from vfslab.fs.mount import mnt_drop_write, mnt_want_write, path_put
 from vfslab.fs.namei import __lookup_slow, filename_lookup, filename_parentat, getname
 from vfslab.fs.namespace import detach_mounts, is_local_mountpoint
@@ -122,7 +122,9 @@ def may_delete(dir: Inode, victim: Dentry, is_dir: bool) -> None:
     if inode is None:
         raise ENOENT(victim.d_name)
     inode_permission(dir, MAY_WRITE | MAY_EXEC)
-    if dir.i_flags & S_APPEND or inode.i_flags & (S_APPEND | S_IMMUTABLE) or check_sticky(dir, inode):
+    if dir.i_flags & S_APPEND or inode.i_flags & (S_APPEND | S_IMMUTABLE):
+        raise EPERM(victim.d_name)
+    if dir.i_mode & S_ISVTX and check_sticky(dir, inode):
         raise EPERM(victim.d_name)
     if is_dir:
         if not d_is_dir(victim):
@@ -136,9 +138,7 @@ def may_delete(dir: Inode, victim: Dentry, is_dir: bool) -> None:
 
 
 def check_sticky(dir: Inode, inode: Inode) -> bool:
-    """True if dir is sticky and the task owns neither it nor inode (E4)."""
-    if not dir.i_mode & S_ISVTX:
-        return False
+    """True if the task owns neither inode nor the sticky dir, so may not take it out (E4)."""
     fsuid = cpu.current.cred.fsuid
     return fsuid not in (inode.i_uid, dir.i_uid) and not capable(CAP_FOWNER)
 
@@ -181,7 +181,8 @@ def filename_remove(nd: Nameidata, remove: Callable[[Nameidata, Inode, Dentry], 
     mnt_want_write(mnt)
     elsewhere = None
     try:
-        with down_write(dir.i_rwsem):
+        inode_lock(dir)
+        try:
             dentry = __lookup_slow(nd.path.dentry, nd.last, 0)
             try:
                 if dentry.d_inode is not None:
@@ -190,8 +191,11 @@ def filename_remove(nd: Nameidata, remove: Callable[[Nameidata, Inode, Dentry], 
                 elsewhere = mounted_elsewhere(dentry)
             finally:
                 dput(dentry)
+        finally:
+            inode_unlock(dir)
     finally:
-        detach_mounts(elsewhere)
+        if elsewhere is not None:
+            detach_mounts(elsewhere)
         iput(inode)
         mnt_drop_write(mnt)
 
@@ -312,11 +316,15 @@ def vfs_unlink(dir: Inode, dentry: Dentry) -> None:
     may_delete(dir, dentry, False)
     if dir.i_op.unlink is None:
         raise EPERM(dentry.d_name)
-    with down_write(dentry.d_inode.i_rwsem, nested=True):
+    inode = dentry.d_inode
+    inode_lock(inode, True)
+    try:
         if is_local_mountpoint(dentry):
             raise EBUSY(dentry.d_name)
         dir.i_op.unlink(dir, dentry)
         dont_mount(dentry)
+    finally:
+        inode_unlock(inode)
     d_delete(dentry)
 
 

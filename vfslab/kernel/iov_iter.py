@@ -70,6 +70,8 @@ def copy_from_iter(length: int, it: IovIter) -> memoryview | bytes:
     """Take up to length bytes from the caller: a view if one buffer has them all, else a copy."""
     length = min(length, it.count)
     it.count -= length
+    if not it.iov_offset and length and len(it.segments[0]) == length:
+        return it.segments.pop(0)
     pieces, wanted = [], length
     while wanted:
         segment, start = it.segments[0], it.iov_offset

@@ -73,15 +73,19 @@ def filemap_add_folio(mapping: AddressSpace, folio: Folio) -> None:
 
 def page_cache_delete(mapping: AddressSpace, folio: Folio) -> None:
     """Take a folio out of the tree; it is still in memory."""
-    pages = mapping.i_pages
-    for page in range(folio.index, folio.index + folio.nr_pages):
-        del pages[page]
-    mapping.nrpages -= folio.nr_pages
+    pages, nr = mapping.i_pages, folio.nr_pages
+    if nr == 1:
+        del pages[folio.index]
+    else:
+        for page in range(folio.index, folio.index + nr):
+            del pages[page]
+    mapping.nrpages -= nr
 
 
 def filemap_remove_folio(folio: Folio) -> None:
     """Take a folio out of its file and off its list; it is freed when nobody refers to it any more."""
-    lruvec_del_folio(cpu.kernel.node, folio)
+    if folio.flags & PG_LRU:
+        lruvec_del_folio(cpu.kernel.node, folio)
     page_cache_delete(folio.mapping, folio)
     folio.mapping = None
     folio_put(folio)

@@ -23,7 +23,10 @@ from vfslab.mm.vmscan import folio_release
 
 def truncate_inode_pages(mapping: AddressSpace, lstart: int) -> None:
     """Remove all cached bytes of mapping from byte lstart on, dirty or not."""
-    if mapping.i_pages:
+    if lstart <= 0:
+        for folio in list(dict.fromkeys(mapping.i_pages.values())):
+            truncate_folio(folio)
+    elif mapping.i_pages:
         truncate_inode_pages_range(mapping, lstart, -1)
 
 

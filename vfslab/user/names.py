@@ -126,7 +126,13 @@ class NameCalls:
 
     def unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
         """Remove a name that is no directory."""
-        self._at("unlinkat", path, 0, dir_fd=dir_fd)
+        if type(path) is str and "\0" not in path:
+            name = path.encode("utf-8", "surrogateescape")
+        else:
+            name = path_bytes("unlinkat", path)
+        result = syscall(self.task, "unlinkat", AT_FDCWD if dir_fd is None else dir_fd, name, 0)
+        if result < 0:
+            raise_error(result, path)
 
     remove = unlink
 
