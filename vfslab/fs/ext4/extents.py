@@ -10,13 +10,17 @@ An extent is a run: so many file blocks from ee_block on lie in one piece on the
 them fit into the inode; then the tree grows a level, up to five. Nodes of depth 0 hold extents,
 the others hold indexes, each the first file block below it. What no extent covers is a hole.
 
+In memory i_block is EXT4_I(inode).i_data. A tree that lies in it altogether is decoded when the inode is
+read, into i_extents (ext4_ext_check_inode). Of any other tree each leaf that was read is kept, holes and
+all, in i_es_tree (extents_status.py, Linux's "extent status" tree). We only read, so neither goes stale.
+
 Read it in this order: ext4_ext_map_blocks, which everybody calls; ext4_find_leaf, the way down;
 ext4_ext_check, what a node must be to be believed.
 
 Linux: fs/ext4/extents.c.   Chapter 3.
 Left out: growing, splitting and shrinking the tree.
 
-Always true of a tree that is believed
+Always true of each node on the way down, before it is used
   X1  a node's depth is one less than its parent's: the way down ends after i_block's eh_depth steps
   X2  entries are sorted by file block and extents do not overlap
   X3  a node's first entry starts where its parent's index says, and no entry reaches past the next index
@@ -30,6 +34,7 @@ read as zeros) and 32768 blocks longer than it is. So exactly 32768 is written.
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import NoReturn
 
 from vfslab.fs.buffer import brelse, sb_bread
 from vfslab.fs.ext4.block_validity import ext4_sb_block_valid
@@ -59,8 +64,8 @@ from vfslab.include.fs import Inode
 from vfslab.kernel.slab import kzalloc
 from vfslab.lib.crc32c import crc32c
 
-EXT_MAX_BLOCKS = 0xFFFFFFFF  # file block numbers have 32 bits, and this one is none
-HEADER, ENTRY = ext4_extent_header.size, ext4_extent.size
+EXT_MAX_BLOCKS = 0xFFFFFFFF  # file block numbers have 32 bits; the last one is never a block: it serves as the end
+HEADER, ENTRY = ext4_extent_header.size, ext4_extent.size  # an index is as long as an extent, 12 bytes
 ONE_EXTENT = EXT4_EXT_MAGIC, 1, 4, 0  # the header of a root with a single extent
 
 _read_header = ext4_extent_header.reader("eh_magic", "eh_entries", "eh_max", "eh_depth")
@@ -73,7 +78,10 @@ Run = tuple[int, int, int, int]  # first file block, blocks, first disk block, E
 
 
 def ext4_ext_map_blocks(inode: Inode, lblk: int) -> tuple[int, int, int]:
-    """Return (EXT4_MAP_*, disk block, blocks) of what begins at file block lblk: an extent's rest, or a hole's."""
+    """Return (EXT4_MAP_*, disk block, blocks) of what begins at file block lblk: an extent's rest, or a hole's.
+
+    lblk is below EXT_MAX_BLOCKS; a hole's disk block is 0.
+    """
     ei = inode._container
     if ei.i_extents is not None:  # the few runs of a tree that lies in the inode
         for start, length, pblk, state in ei.i_extents:
@@ -89,9 +97,10 @@ def ext4_ext_map_blocks(inode: Inode, lblk: int) -> tuple[int, int, int]:
     if run is None:
         first, end, runs = ext4_find_leaf(inode, lblk)
         ext4_es_cache_leaf(tree, first, end, with_holes(runs, first, end))
-        run = ext4_es_lookup_extent(tree, lblk)
+        run = ext4_es_lookup_extent(tree, lblk)  # found: what was put in covers all from first to end
     start, length, pblk, state = run
-    return state, pblk and pblk + lblk - start, length + start - lblk
+    skipped = lblk - start
+    return state, 0 if state == EXT4_MAP_HOLE else pblk + skipped, length - skipped
 
 
 def with_holes(runs: list[Run], first: int, end: int) -> list[Run]:
@@ -113,14 +122,12 @@ def ext4_find_leaf(inode: Inode, lblk: int) -> tuple[int, int, list[Run]]:
     entries, depth = ext4_ext_check(inode, node, None, None)
     while depth:
         starts, children = read_indexes(inode, node, entries, first, end, block)
-        at = max(bisect_right(starts, lblk) - 1, 0)
-        # only the root may begin after block 0: what lies before its first index is a hole
-        first = starts[at] if at or block is not None else 0
-        if at + 1 < len(starts):
-            end = starts[at + 1]
-        if lblk < starts[at]:
-            return first, starts[at], []
-        first, block, depth = starts[at], children[at], depth - 1
+        place = bisect_right(starts, lblk) - 1
+        if place < 0:
+            return 0, starts[0], []  # a hole: only the root may begin after file block 0 (X3)
+        if place + 1 < len(starts):
+            end = starts[place + 1]
+        first, block, depth = starts[place], children[place], depth - 1
         node, entries = read_extent_tree_block(inode, block, depth)
     return first, end, read_extents(inode, node, entries, first, end, block)
 
@@ -128,10 +135,11 @@ def ext4_find_leaf(inode: Inode, lblk: int) -> tuple[int, int, list[Run]]:
 def read_extent_tree_block(inode: Inode, block: int, depth: int) -> tuple[bytes, int]:
     """Return (node, entries in it) of the node in a block, its header and checksum verified (X1, X5)."""
     bh = sb_bread(inode.i_sb, block)
-    node = bytes(bh.b_data)
+    node = bytes(bh.b_data)  # a copy: the buffer is given back before the node is used
     try:
-        entries, _ = ext4_ext_check(inode, node, depth, block)
-        if not bh.b_state & BH_VERIFIED or bh.b_private != inode.i_ino:  # right for one file is not for another
+        entries, _ = ext4_ext_check(inode, node, depth, block)  # first: eh_max says where the checksum lies
+        # The inode's number is part of the checksum: b_private tells for which one it was found right.
+        if not bh.b_state & BH_VERIFIED or bh.b_private != inode.i_ino:
             ext4_extent_block_csum_verify(inode, node, block)
             bh.b_state |= BH_VERIFIED
             bh.b_private = inode.i_ino
@@ -161,8 +169,11 @@ def ext4_ext_check(inode: Inode, node: bytes, depth: int | None, block: int | No
     return entries, found
 
 
-def bad_node(inode: Inode, why: str, block: int | None) -> None:
-    """Raise EFSCORRUPTED for a node of the tree; block None is the inode itself."""
+def bad_node(inode: Inode, why: str, block: int | None) -> NoReturn:
+    """Raise EFSCORRUPTED for a node of the tree; block None is the inode itself.
+
+    The log names ext4_ext_check, as Linux's does, whichever function of this file found it.
+    """
     ext4_error(inode.i_sb, "ext4_ext_check", f"bad extent tree: {why}", inode.i_ino, block)
 
 
@@ -170,7 +181,8 @@ def ext4_extent_block_csum_verify(inode: Inode, node: bytes, block: int) -> None
     """Raise EFSBADCRC if the checksum behind the last possible entry is wrong (X5)."""
     if not EXT4_SB(inode.i_sb).s_metadata_csum:
         return
-    tail = HEADER + ENTRY * _read_header(node, 0)[2]
+    _, _, room, _ = _read_header(node, 0)
+    tail = HEADER + ENTRY * room  # four bytes at least are left there: 12 does not divide a block
     if crc32c(ext4_inode_csum_seed(inode), node[:tail]) != _read_tail(node, tail)[0]:
         ext4_checksum_error(inode.i_sb, "ext4_find_extent", "extent tree checksum is wrong", inode.i_ino, block)
 
@@ -178,12 +190,17 @@ def ext4_extent_block_csum_verify(inode: Inode, node: bytes, block: int) -> None
 def read_indexes(
     inode: Inode, node: bytes, entries: int, first: int, end: int, block: int | None
 ) -> tuple[list[int], list[int]]:
-    """Return (first file blocks, nodes) of an inner node's entries, in order (X2, X3, X4)."""
+    """Return (first file blocks, nodes) of an inner node's entries, in order (X2, X3, X4); EFSCORRUPTED if they lie.
+
+    The parent gives file blocks first to end - 1 into this node's charge; block None is the root.
+    """
     sbi, ino = EXT4_SB(inode.i_sb), inode.i_ino
     starts, children, floor = [], [], first
     for start, low, high in _each_index(node[HEADER : HEADER + ENTRY * entries]):
-        if start < floor or start >= end or (block is not None and not starts and start != first):
+        if start < floor or start >= end:
             bad_node(inode, f"invalid index entries (file block {start})", block)
+        if block is not None and not starts and start != first:
+            bad_node(inode, f"the node starts at file block {start}, its index at {first}", block)
         child = high << 32 | low
         if not ext4_sb_block_valid(sbi, ino, child, 1):
             bad_node(inode, f"the node below file block {start} lies where no file may (disk block {child})", block)
@@ -194,8 +211,8 @@ def read_indexes(
 
 
 def read_extents(inode: Inode, node: bytes, entries: int, first: int, end: int, block: int | None) -> list[Run]:
-    """Return a leaf's extents as runs, in order (X2, X3, X4)."""
-    sbi, ino = inode.i_sb.s_fs_info, inode.i_ino
+    """Return a leaf's extents as runs, in order (X2, X3, X4); first, end and block as for read_indexes."""
+    sbi, ino = EXT4_SB(inode.i_sb), inode.i_ino
     runs, floor = [], first
     for start, length, high, low in _each_extent(node[HEADER : HEADER + ENTRY * entries]):
         state = EXT4_MAP_MAPPED
@@ -225,4 +242,4 @@ def ext4_ext_check_inode(inode: Inode, root: bytes) -> tuple[Run, ...] | None:
     if depth:
         read_indexes(inode, root, entries, 0, EXT_MAX_BLOCKS, None)
         return None
-    return tuple(read_extents(inode, root, entries, 0, EXT_MAX_BLOCKS, None)) if entries else ()
+    return tuple(read_extents(inode, root, entries, 0, EXT_MAX_BLOCKS, None))
