@@ -1,5 +1,6 @@
 """A process for each reader, rounds interleaved over the readers, so that a noisy moment strikes all."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -61,6 +62,7 @@ def serve(pipe, name, arguments, plan):
         except EOFError:
             return
         row = rows[key]
+        gc.collect()  # what the last round left is not part of this one
         try:
             if row.state == "kept":
                 kept = kept or READERS[name](*arguments)
