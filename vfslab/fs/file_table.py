@@ -32,6 +32,7 @@ from vfslab.include.fs import (
     FMODE_WRITE,
     File,
     FileOperations,
+    FileRaState,
 )
 from vfslab.include.sched import Cred, Path
 from vfslab.include.uapi.fcntl import O_CREAT, O_DIRECT, O_EXCL, O_NOATIME, O_NOCTTY, O_PATH, O_TRUNC
@@ -40,6 +41,7 @@ from vfslab.kernel.errno import EINVAL, ELOOP, ENXIO, ETXTBSY
 from vfslab.kernel.slab import kfree, kzalloc
 
 empty_fops = FileOperations()
+set_f_ra = File.f_ra.__set__  # the slot behind a member that else comes late (lib/kstruct.py)
 OPEN_FMODE = (FMODE_READ, FMODE_WRITE, FMODE_READ | FMODE_WRITE, 0)
 
 
@@ -73,6 +75,8 @@ def do_dentry_open(file: File) -> None:
             file_get_write_access(file)
         file.f_op = fop = inode.i_fop or no_file_operations(inode)
         file.f_mode = mode
+        if mode & FMODE_READ and inode.i_mode & S_IFMT == S_IFREG:
+            file_ra_state_init(file)
         if fop.open is not None:
             fop.open(inode, file)
             fop = file.f_op  # a driver may have put its own table in
@@ -88,6 +92,14 @@ def do_dentry_open(file: File) -> None:
         forget_open(file)
         raise
     file.f_flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
+
+
+def file_ra_state_init(file: File) -> None:
+    """Give a file that is going to be read its read-ahead state; to others it comes when it is touched."""
+    ra = FileRaState()
+    ra._container = file
+    file._slab.number(ra)
+    set_f_ra(file, ra)
 
 
 def no_file_operations(inode: object) -> FileOperations:

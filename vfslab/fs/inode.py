@@ -70,6 +70,10 @@ INODE_BYTES = 640  # about what an inode of a disk filesystem takes in Linux; re
 # i_opflags
 IOP_FASTPERM = 0x1  # i_op has no permission method: the mode bits alone decide
 
+# The slots behind members that else come late (lib/kstruct.py)
+set_i_data, set_i_mapping, set_i_rwsem = Inode.i_data.__set__, Inode.i_mapping.__set__, Inode.i_rwsem.__set__
+get_i_data = Inode.i_data.__get__
+
 
 # --- i_rwsem --------------------------------------------------------------------------------------
 
@@ -144,9 +148,9 @@ def inode_init_mapping(inode: Inode, a_ops: AddressSpaceOperations, flags: int) 
     mapping._container = rwsem._container = inode
     slab.number(mapping)
     slab.number(rwsem)
-    Inode.i_data.__set__(inode, mapping)
-    Inode.i_mapping.__set__(inode, mapping)
-    Inode.i_rwsem.__set__(inode, rwsem)
+    set_i_data(inode, mapping)
+    set_i_mapping(inode, mapping)
+    set_i_rwsem(inode, rwsem)
 
 
 def get_next_ino() -> int:
@@ -344,7 +348,7 @@ def clear_inode(inode: Inode) -> None:
 def inode_data(inode: Inode) -> AddressSpace | None:
     """Return the inode's own page cache, without making one for an inode that has none."""
     try:
-        return Inode.i_data.__get__(inode)
+        return get_i_data(inode)
     except AttributeError:
         return None
 

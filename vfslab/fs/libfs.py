@@ -18,7 +18,7 @@ Always true
 from __future__ import annotations
 
 from vfslab.fs.attr import setattr_copy, setattr_prepare
-from vfslab.fs.dcache import d_add, d_instantiate, d_make_root, dput
+from vfslab.fs.dcache import d_instantiate, d_make_root, d_rehash, dput
 from vfslab.fs.inode import (
     current_time,
     drop_nlink,
@@ -83,7 +83,7 @@ def simple_lookup(dir: Inode, dentry: Dentry, flags: int) -> None:
     if dentry.d_op is None:
         dentry.d_op = simple_dentry_operations
         dentry.d_flags |= DCACHE_OP_DELETE
-    d_add(dentry, None)
+    d_rehash(dentry)
 
 
 def simple_pin(dentry: Dentry, inode: Inode) -> None:

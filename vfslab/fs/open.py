@@ -13,6 +13,7 @@ Always true
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import MappingProxyType
 
 from vfslab.fs.attr import do_truncate, notify_change, setattr_should_drop_suidgid
@@ -127,8 +128,12 @@ __all__ = ["vfs_open"]  # of fs/file_table.py; in Linux it is of this file
 # --- open -----------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)  # programs open all their files with the same few flags
 def build_open_flags(flags: int, mode: int) -> OpenFlags:
-    """Return what open(2) asks for, taken apart; EINVAL for flags that contradict each other."""
+    """Return what open(2) asks for, taken apart; EINVAL for flags that contradict each other.
+
+    The result belongs to all who ask so; nobody changes it.
+    """
     if flags & O_SYNC_BIT:
         flags |= O_DSYNC
     if flags & O_TMPFILE_BIT:
@@ -180,13 +185,14 @@ def sys_openat2(dfd: int, name: bytes, flags: int, mode: int = 0, resolve: int =
         raise EINVAL(mode)
     if resolve & RESOLVE_BENEATH and resolve & RESOLVE_IN_ROOT:
         raise EINVAL(resolve)
-    op = build_open_flags(flags, mode)
+    op, limits = build_open_flags(flags, mode), 0
     for bit, lookup_flag in RESOLVE_TO_LOOKUP.items():
         if resolve & bit:
             resolve &= ~bit
-            op.lookup_flags |= lookup_flag
+            limits |= lookup_flag
     if resolve:
         raise EINVAL(resolve)
+    op = OpenFlags(op.open_flag, op.mode, op.acc_mode, op.intent, op.lookup_flags | limits)
     if op.lookup_flags & LOOKUP_CACHED and op.open_flag & (O_TRUNC | O_CREAT | O_TMPFILE_BIT):
         raise EAGAIN
     return do_sys_openat(dfd, name, op)

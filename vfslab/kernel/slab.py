@@ -20,20 +20,24 @@ class Slab:
     """How many objects of each type a kernel has ever allocated, and how many are alive.
 
     poisoned   type -> what a freed object's type is: one that refuses every use
+    outer      types of which some object has had something come into being inside it: kfree looks only there
     """
 
-    __slots__ = ("allocated", "freed", "poisoned")
+    __slots__ = ("allocated", "freed", "outer", "poisoned")
 
     def __init__(self) -> None:
         self.allocated: dict[type, int] = {}
         self.freed: dict[type, int] = {}
         self.poisoned: dict[type, type] = {}
+        self.outer: set[type] = set()
 
     def number(self, obj: KObject) -> None:
         """Give obj the next number of its type."""
         cls = type(obj)
         obj._slab = self
         obj._nr = self.allocated[cls] = self.allocated.get(cls, 0) + 1
+        if obj._container is not None:
+            self.outer.add(type(obj._container))
 
     def alive(self, cls: type) -> int:
         """Return how many objects of this type are allocated and not freed."""
@@ -57,7 +61,7 @@ def kfree(obj: KObject) -> None:
     that refer to each other would wait for its garbage collector.
     """
     slab, cls = obj._slab, type(obj)
-    if cls._embedded:
+    if slab is None or cls in slab.outer:
         for inner in embedded_in(obj):
             inner._container = None
             kfree(inner)
