@@ -44,6 +44,7 @@ READ_AHEAD = REQ_OP_READ | REQ_RAHEAD
 class MpageReadCtl(KObject):
     """Several bios under way for one stretch of folios.
 
+    view     memory of the folio that the next bio begins in
     pending  bios not done, and one for the function that is still issuing them
     bad      parts (first byte, byte after) of the file that could not be read
     patches  parts (first byte, byte after, device, byte on it) that an overlay may hide
@@ -54,6 +55,7 @@ class MpageReadCtl(KObject):
     pending: int = 1
     bad: list = fresh(list)
     patches: list = fresh(list)
+    view: memoryview = None
 
 
 def mpage_readahead(rac: ReadaheadControl, get_block: Callable) -> None:
@@ -80,7 +82,7 @@ def mpage_read_folio(folio: Folio, get_block: Callable) -> None:
         if map_bh.b_state & MAPPING == BH_MAPPED and map_bh.b_size >= length and not bdev.bd_overlay:
             bio = bio_alloc(bdev, REQ_OP_READ)
             bio.bi_sector = map_bh.b_blocknr << blkbits >> 9
-            bio.bi_io_vec.append(folio.view)
+            bio.bi_io_vec.append(memoryview(folio.mem))
             bio.bi_size = length
             bio.bi_end_io = mpage_folio_end_io
             bio.bi_private = folio
@@ -126,7 +128,7 @@ def do_mpage_read(inode: Inode, folios: list[Folio], get_block: Callable, opf: i
     bio = bio_alloc(bdev, opf)
     bio.bi_sector = ((map_bh.b_blocknr << inode.i_blkbits) + (pos & blocksize - 1)) >> 9
     if last is folios[0] and stop == end:
-        bio.bi_io_vec.append(last.view)
+        bio.bi_io_vec.append(memoryview(last.mem))
         bio.bi_size = stop - pos
     else:
         add_folios(bio, folios, pos, stop)
@@ -216,12 +218,13 @@ def mpage_read_runs(
     ctl = MpageReadCtl(inode, folios)
     plug = BlkPlug()
     blk_start_plug(plug)
-    at, error = 0, None
+    at, error, ctl.view = 0, None, folios[0].view
     folio_end = (folios[0].index + folios[0].nr_pages) << PAGE_SHIFT
     while pos < stop:
         while pos >= folio_end:
             at += 1
             folio_end += folios[at].nr_pages << PAGE_SHIFT
+            ctl.view = folios[at].view
         if map_bh.b_state & BH_MAPPED:
             read_run(ctl, opf, map_bh, at, pos, pos + run, folio_end)
         else:
@@ -253,9 +256,8 @@ def read_run(ctl: MpageReadCtl, opf: int, map_bh: BufferHead, at: int, pos: int,
     bio = bio_alloc(bdev, opf)
     bio.bi_sector = ((map_bh.b_blocknr << blkbits) + (pos & (1 << blkbits) - 1)) >> 9
     if stop <= folio_end:
-        folio = ctl.folios[at]
-        first = folio.index << PAGE_SHIFT
-        bio.bi_io_vec.append(folio.view[pos - first : stop - first])
+        first = ctl.folios[at].index << PAGE_SHIFT
+        bio.bi_io_vec.append(ctl.view[pos - first : stop - first])
         bio.bi_size = stop - pos
     else:
         add_folios(bio, ctl.folios[at:], pos, stop)

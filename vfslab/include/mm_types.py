@@ -29,7 +29,6 @@ class Folio(KObject):
     index      page number of its first page in the file
     nr_pages   its length in pages
     mem        its bytes (folio_address() gives them); length nr_pages * PAGE_SIZE
-    view       the same bytes as a memoryview: a slice of it is no copy
     _refcount  1 for the page cache, more while somebody looks
     private    buffer heads, if a filesystem or the block device hung any on it
     """
@@ -39,9 +38,13 @@ class Folio(KObject):
     index: int = 0
     nr_pages: int = 1
     mem: bytearray = None
-    view: memoryview = None
     _refcount: int = 1
     private: Any = None
+
+    @property
+    def view(self) -> memoryview:
+        """The bytes as a memoryview, of which a slice is no copy. Made when asked for: most folios are never cut."""
+        return memoryview(self.mem)
 
 
 @kstruct
@@ -76,7 +79,7 @@ class Lruvec(KObject):
     reclaiming    memory is being freed: what that allocates must not ask for more
     barren        slab_bytes below which reclaim need not be tried again: the last try found nothing
     shrinkers     whom to ask for cached objects when memory is short
-    free_folios   memory of folios that went, kept for the next of their size: {nr_pages: [memoryview, ...]}
+    free_folios   memory of folios that went, kept for the next of their size: {nr_pages: [bytearray, ...]}
     pgscan, pgsteal          pages looked at and pages taken by reclaim, as in /proc/vmstat
     """
 

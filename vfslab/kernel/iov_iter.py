@@ -45,13 +45,13 @@ def iov_iter_result(it: IovIter) -> bytes:
 
 
 def copy_to_iter(piece: Any, it: IovIter) -> int:
-    """Copy piece (bytes or memoryview, no longer than it.count) to the caller; return its length."""
+    """Copy piece (bytes, bytearray or memoryview, no longer than it.count) to the caller; return its length."""
     length = len(piece)
     it.count -= length
     if it.chunks is not None:
         it.chunks.append(piece if type(piece) is bytes else bytes(piece))
         return length
-    done = 0
+    piece, done = memoryview(piece), 0
     while done < length:
         segment, start = it.segments[0], it.iov_offset
         part = min(length - done, len(segment) - start)

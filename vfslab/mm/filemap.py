@@ -235,10 +235,10 @@ def filemap_read(iocb: Kiocb, it: IovIter) -> int:
                 folio_activate(folio)
         offset = pos - (first << PAGE_SHIFT)
         stop = offset + end - pos
-        view = folio.view
-        if stop < len(view) or offset:
-            view = view[offset:stop]
-        pos += copy_to_iter(view, it)
+        piece = folio.mem
+        if stop < len(piece) or offset:
+            piece = memoryview(piece)[offset:stop]
+        pos += copy_to_iter(piece, it)
         folio._refcount -= 1
     iocb.ki_pos = ra.prev_pos = pos
     return pos - start
@@ -320,7 +320,7 @@ def split_folio(folio: Folio) -> None:
         count = min(least, first + nr - index)
         part = mem[(index - first) << PAGE_SHIFT : (index - first + count) << PAGE_SHIFT]
         kept = flags & (PG_UPTODATE | PG_DIRTY)
-        filemap_add_folio(mapping, kzalloc(Folio, kept, mapping, index, count, part, memoryview(part)))
+        filemap_add_folio(mapping, kzalloc(Folio, kept, mapping, index, count, part))
 
 
 def read_mapping_folio(mapping: AddressSpace, index: int, file: File | None = None) -> Folio:

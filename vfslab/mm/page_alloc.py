@@ -39,13 +39,11 @@ def filemap_alloc_folio(mapping: AddressSpace, index: int, nr_pages: int, must: 
             return None
         kept = node.free_folios.get(nr_pages)
     if kept:
-        view = kept.pop()
-        mem = view.obj
+        mem = kept.pop()
     else:
         mem = bytearray(nr_pages << PAGE_SHIFT)
-        view = memoryview(mem)
         node.nr_pages += nr_pages
-    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem, view)
+    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem)
 
 
 def filemap_alloc_zeroed(mapping: AddressSpace, index: int, nr_pages: int) -> Folio:
@@ -56,7 +54,7 @@ def filemap_alloc_zeroed(mapping: AddressSpace, index: int, nr_pages: int) -> Fo
         raise ENOSPC
     mem = bytearray(nr_pages << PAGE_SHIFT)
     node.nr_pages += nr_pages
-    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem, memoryview(mem))
+    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem)
 
 
 def max_folio_pages() -> int:

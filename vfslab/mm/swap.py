@@ -75,7 +75,7 @@ def free_folio(node: Lruvec, folio: Folio, keep: bool = False) -> None:
     """Give back a folio that nobody refers to; keep its memory for the next one of its size if asked."""
     nr = folio.nr_pages
     if keep:
-        node.free_folios.setdefault(nr, []).append(folio.view)
+        node.free_folios.setdefault(nr, []).append(folio.mem)
     else:
         node.nr_pages -= nr
     kfree(folio)

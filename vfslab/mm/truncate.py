@@ -87,7 +87,7 @@ def shorten_folio(folio: Folio, keep: int) -> None:
     elif folio in node.inactive:
         node.nr_inactive -= nr - keep
     folio.mem = folio.mem[: keep << PAGE_SHIFT]
-    folio.view, folio.nr_pages = memoryview(folio.mem), keep
+    folio.nr_pages = keep
 
 
 def truncate_pagecache(inode: Inode, newsize: int) -> None:

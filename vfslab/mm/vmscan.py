@@ -101,10 +101,10 @@ def try_to_free_pages(node: Lruvec, nr_pages: int, keep: int = 0) -> bool:
 
 def drain_free_folios(node: Lruvec, keep: int) -> None:
     """Give up the memory kept for folios of any other size than `keep` pages."""
-    for size, views in node.free_folios.items():
-        if size != keep and views:
-            node.nr_pages -= size * len(views)
-            views.clear()
+    for size, mems in node.free_folios.items():
+        if size != keep and mems:
+            node.nr_pages -= size * len(mems)
+            mems.clear()
 
 
 def shrink_node(node: Lruvec, priority: int, nr_pages: int, keep: int = 0) -> int:
@@ -160,7 +160,7 @@ def shrink_inactive_list(node: Lruvec, budget: int, need: int, keep: int) -> int
             for page in range(index, index + nr):
                 del pages[page]
         if nr == keep and surplus <= 0:
-            kept.append(folio.view)
+            kept.append(folio.mem)
         else:
             node.nr_pages -= nr
             surplus -= nr
