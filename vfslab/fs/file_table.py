@@ -33,6 +33,7 @@ from vfslab.include.fs import (
     File,
     FileOperations,
     FileRaState,
+    Inode,
 )
 from vfslab.include.sched import Cred, Path
 from vfslab.include.uapi.fcntl import O_CREAT, O_DIRECT, O_EXCL, O_NOATIME, O_NOCTTY, O_PATH, O_TRUNC
@@ -41,7 +42,8 @@ from vfslab.kernel.errno import EINVAL, ELOOP, ENXIO, ETXTBSY
 from vfslab.kernel.slab import kfree, kzalloc
 
 empty_fops = FileOperations()
-set_f_ra = File.f_ra.__set__  # the slot behind a member that else comes late (lib/kstruct.py)
+# The slots behind members that else come late (lib/kstruct.py)
+set_f_ra, get_i_mapping = File.f_ra.__set__, Inode.i_mapping.__get__
 OPEN_FMODE = (FMODE_READ, FMODE_WRITE, FMODE_READ | FMODE_WRITE, 0)
 
 
@@ -64,7 +66,11 @@ def do_dentry_open(file: File) -> None:
     inode = dentry.d_inode
     mnt._container.mnt_count += 1
     dentry.d_count += 1
-    file.f_inode, file.f_mapping = inode, inode.i_mapping
+    file.f_inode = inode
+    try:
+        file.f_mapping = get_i_mapping(inode)
+    except AttributeError:
+        file.f_mapping = inode.i_mapping  # it comes into being
     flags = file.f_flags
     if flags & O_PATH:
         file.f_mode, file.f_op = FMODE_PATH | FMODE_OPENED, empty_fops
@@ -137,8 +143,9 @@ def forget_open(file: File) -> None:
 
 def put_file_access(file: File) -> None:
     """Take file out of the writers of its inode, if it is one."""
-    if file.f_mode & FMODE_WRITE and file.f_inode.i_mode & S_IFMT in (S_IFREG, S_IFDIR):
-        file.f_inode.i_writecount -= 1
+    inode = file.f_inode
+    if file.f_mode & FMODE_WRITE and inode.i_mode & S_IFMT in (S_IFREG, S_IFDIR):
+        inode.i_writecount -= 1
         mnt_drop_write(file.f_path.mnt)
 
 

@@ -201,24 +201,23 @@ def sys_preadv(fd: int, buffers: list, pos: int) -> int:
     return sys_preadv2(fd, buffers, pos, 0)
 
 
-def write_at_f_pos(file: File, it: IovIter) -> int:
-    """Write at the file's position and move it; return the bytes written."""
+def sys_write(fd: int, data: Any) -> int:
+    """Write data at the file's position; return how much of it was taken."""
+    file, length = fdget(fd), len(data)
+    it = IovIter(length, None, [memoryview(data)] if length else [], 0, True)
     written, pos = vfs_write(file, it, file.f_pos)
     if file.f_mode & FMODE_LSEEK:
         file.f_pos = pos
     return written
 
 
-def sys_write(fd: int, data: Any) -> int:
-    """Write data at the file's position; return how much of it was taken."""
-    length = len(data)
-    it = IovIter(length, None, [memoryview(data)] if length else [], 0, True)
-    return write_at_f_pos(fdget(fd), it)
-
-
 def sys_writev(fd: int, buffers: list) -> int:
     """Write the buffers one after the other at the file's position."""
-    return write_at_f_pos(fdget(fd), import_iovec(buffers, iov_iter_source))
+    file = fdget(fd)
+    written, pos = vfs_write(file, import_iovec(buffers, iov_iter_source), file.f_pos)
+    if file.f_mode & FMODE_LSEEK:
+        file.f_pos = pos
+    return written
 
 
 def sys_pwritev2(fd: int, buffers: list, pos: int, flags: int) -> int:
