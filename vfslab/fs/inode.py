@@ -72,7 +72,7 @@ IOP_FASTPERM = 0x1  # i_op has no permission method: the mode bits alone decide
 
 # The slots behind members that else come late (lib/kstruct.py)
 set_i_data, set_i_mapping, set_i_rwsem = Inode.i_data.__set__, Inode.i_mapping.__set__, Inode.i_rwsem.__set__
-get_i_data = Inode.i_data.__get__
+get_i_data, get_i_rwsem = Inode.i_data.__get__, Inode.i_rwsem.__get__
 
 
 # --- i_rwsem --------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def inode_lock(inode: Inode, nested: bool = False) -> None:
 
 def inode_unlock(inode: Inode) -> None:
     """Give it back."""
-    lock = inode.i_rwsem
+    lock = get_i_rwsem(inode)
     held = lock.owner.held
     lock.owner, lock.count = None, 0
     if held[-1] is lock:
