@@ -8,6 +8,7 @@ import vfslab
 from tests.fs.testfs import Disk, register
 from tests.fs.world import World
 from vfslab.fs.dcache import (
+    d_aliases,
     d_alloc,
     d_exchange,
     d_lookup,
@@ -140,9 +141,9 @@ def test_D5_two_names_of_one_file_are_two_dentries_of_one_inode(world):
     p.link("/f", "/g")
     inode = world.dentry(b"/f").d_inode
     assert world.dentry(b"/g").d_inode is inode
-    assert {dentry.d_name for dentry in inode.i_dentry} == {b"f", b"g"} and inode.i_count == 2
+    assert {dentry.d_name for dentry in d_aliases(inode)} == {b"f", b"g"} and inode.i_count == 2
     p.unlink("/f")
-    assert [dentry.d_name for dentry in inode.i_dentry] == [b"g"] and inode.i_count == 1
+    assert [dentry.d_name for dentry in d_aliases(inode)] == [b"g"] and inode.i_count == 1
 
 
 def test_D6_a_directory_that_a_damaged_disk_names_twice_has_one_dentry(world):
@@ -156,9 +157,9 @@ def test_D6_a_directory_that_a_damaged_disk_names_twice_has_one_dentry(world):
     first = world.p.stat("/mnt/a/d/f")
     inode = world.dentry(b"/mnt/a/d").d_inode
     assert world.p.stat("/mnt/b/again/f").st_ino == first.st_ino
-    assert [(dentry.d_parent.d_name, dentry.d_name) for dentry in inode.i_dentry] == [(b"b", b"again")]
+    assert [(dentry.d_parent.d_name, dentry.d_name) for dentry in d_aliases(inode)] == [(b"b", b"again")]
     assert world.p.stat("/mnt/a/d/f").st_ino == first.st_ino
-    assert [(dentry.d_parent.d_name, dentry.d_name) for dentry in inode.i_dentry] == [(b"a", b"d")]
+    assert [(dentry.d_parent.d_name, dentry.d_name) for dentry in d_aliases(inode)] == [(b"a", b"d")]
 
 
 @pytest.mark.parametrize("above", ["itself", "the root"])

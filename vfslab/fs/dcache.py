@@ -191,14 +191,19 @@ def d_flags_for_inode(inode: Inode | None) -> int:
 
 def d_instantiate(dentry: Dentry, inode: Inode) -> None:
     """Make a negative dentry positive; the caller's inode reference is now the dentry's."""
-    if inode.i_dentry is None:
-        inode.i_dentry = [dentry]
-    else:
-        inode.i_dentry.append(dentry)
+    dentry.d_alias, inode.i_dentry = inode.i_dentry, dentry
     dentry.d_seq += 1
     dentry.d_inode = inode
     dentry.d_flags = dentry.d_flags & ~DCACHE_ENTRY_TYPE | d_flags_for_inode(inode)
     dentry.d_seq += 1
+
+
+def d_aliases(inode: Inode) -> Iterator[Dentry]:
+    """Yield the dentries of an inode, the youngest first."""
+    dentry = inode.i_dentry
+    while dentry is not None:
+        yield dentry
+        dentry = dentry.d_alias
 
 
 def dentry_unlink_inode(dentry: Dentry) -> None:
@@ -208,7 +213,12 @@ def dentry_unlink_inode(dentry: Dentry) -> None:
     dentry.d_inode = None
     dentry.d_flags &= ~DCACHE_ENTRY_TYPE
     dentry.d_seq += 1
-    inode.i_dentry.remove(dentry)
+    if inode.i_dentry is dentry:
+        inode.i_dentry = dentry.d_alias
+    else:
+        before = next(other for other in d_aliases(inode) if other.d_alias is dentry)
+        before.d_alias = dentry.d_alias
+    dentry.d_alias = None
     iput(inode)
 
 
@@ -256,12 +266,12 @@ def d_splice_alias(inode: Inode | None, dentry: Dentry) -> Dentry | None:
 
 def d_find_any_alias(inode: Inode) -> Dentry | None:
     """Return some dentry of inode with a reference, or None."""
-    return dget(inode.i_dentry[0]) if inode.i_dentry else None
+    return None if inode.i_dentry is None else dget(inode.i_dentry)
 
 
 def d_find_alias(inode: Inode) -> Dentry | None:
     """Return a hashed dentry of inode, or one that needs no name (a root), with a reference; or None."""
-    for dentry in inode.i_dentry or ():
+    for dentry in d_aliases(inode):
         if not d_unhashed(dentry) or dentry is dentry.d_parent:
             return dget(dentry)
     return None

@@ -57,7 +57,7 @@ from vfslab.include.sched import CAP_FSETID, Path
 from vfslab.include.spinlock import RwSemaphore
 from vfslab.include.uapi.stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFSOCK, S_ISGID
 from vfslab.kernel.errno import ENXIO
-from vfslab.kernel.locking import check_order, down_read, down_write, lock_release
+from vfslab.kernel.locking import check_order, down_read, down_write
 from vfslab.kernel.printk import KERN_DEBUG, printk
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kfree, kzalloc
@@ -90,9 +90,12 @@ def inode_lock_shared(inode: Inode) -> None:
 
 def inode_unlock_shared(inode: Inode) -> None:
     """Give it back."""
-    lock = inode.i_rwsem
+    lock, held = inode.i_rwsem, cpu.current.held
     lock.count -= 1
-    lock_release(lock)
+    if held[-1] is lock:
+        del held[-1]
+    else:
+        held.remove(lock)
 
 
 def inode_lock(inode: Inode, nested: bool = False) -> None:
@@ -162,18 +165,18 @@ def get_next_ino() -> int:
 
 def iget_locked(sb: SuperBlock, ino: int) -> Inode:
     """Return inode ino of sb with a reference: the cached one, or a blank one with I_NEW for the caller to fill."""
-    inode = ilookup(sb, ino)
-    if inode is None:
-        inode = alloc_inode(sb)
-        inode.i_ino = ino
-        inode.i_state = I_NEW
-        cpu.kernel.inode_hashtable[sb, ino] = inode
+    if ino in sb.s_inode_hashtable:
+        return ilookup(sb, ino)
+    inode = alloc_inode(sb)
+    inode.i_ino = ino
+    inode.i_state = I_NEW
+    sb.s_inode_hashtable[ino] = inode
     return inode
 
 
 def ilookup(sb: SuperBlock, ino: int) -> Inode | None:
     """Return the cached inode ino of sb with a reference, or None."""
-    inode = cpu.kernel.inode_hashtable.get((sb, ino))
+    inode = sb.s_inode_hashtable.get(ino)
     if inode is not None:
         if inode.i_state & I_FREEING:
             raise KernelBug(f"{inode} is looked up while it is evicted")
@@ -183,19 +186,19 @@ def ilookup(sb: SuperBlock, ino: int) -> Inode | None:
 
 def insert_inode_hash(inode: Inode) -> None:
     """Let lookups by number find a new inode."""
-    cpu.kernel.inode_hashtable[inode.i_sb, inode.i_ino] = inode
+    inode.i_sb.s_inode_hashtable[inode.i_ino] = inode
 
 
 def remove_inode_hash(inode: Inode) -> None:
     """Let no lookup find the inode any more."""
-    table, key = cpu.kernel.inode_hashtable, (inode.i_sb, inode.i_ino)
-    if table.get(key) is inode:
-        del table[key]
+    table = inode.i_sb.s_inode_hashtable
+    if table.get(inode.i_ino) is inode:
+        del table[inode.i_ino]
 
 
 def inode_unhashed(inode: Inode) -> bool:
     """True if lookups by number do not find this inode."""
-    return cpu.kernel.inode_hashtable.get((inode.i_sb, inode.i_ino)) is not inode
+    return inode.i_sb.s_inode_hashtable.get(inode.i_ino) is not inode
 
 
 def unlock_new_inode(inode: Inode) -> None:
@@ -357,7 +360,7 @@ def destroy_inode(inode: Inode) -> None:
     """Give the inode's memory back."""
     sb = inode.i_sb
     if inode.i_dentry:
-        raise KernelBug(f"{inode} is freed but {inode.i_dentry[0]} leads to it")
+        raise KernelBug(f"{inode} is freed but {inode.i_dentry} leads to it")
     del sb.s_inodes[inode]
     op = sb.s_op
     if op is not None and op.free_inode is not None:

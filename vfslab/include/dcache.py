@@ -59,7 +59,7 @@ class Dentry(KObject):
     d_count    references, -128 when dead; Linux keeps it in d_lockref beside d_lock
     d_seq      even when at rest; odd while d_name, d_parent or d_inode change
     d_children names cached below this directory, by name
-    d_alias of Linux is here the list inode.i_dentry
+    d_alias    the next dentry of the same inode; inode.i_dentry is the first
     """
 
     d_flags: int = DCACHE_UNHASHED
@@ -73,4 +73,5 @@ class Dentry(KObject):
     d_time: int = 0
     d_fsdata: Any = None
     d_children: dict[bytes, Ptr[Dentry]] = None
+    d_alias: Ptr[Dentry] = None
     d_lock: Embedded[Spinlock] = embedded(Spinlock, name="d_lock")

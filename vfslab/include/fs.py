@@ -126,7 +126,7 @@ class SuperBlock(KObject):
     """One instance of a filesystem, shared by all mounts of it.
 
     s_active   active references: mounts and whoever keeps it mounted; at 0 kill_sb runs
-    s_inodes   all inodes in memory
+    s_inodes   all inodes in memory; s_inode_hashtable: those that are found by number (one table for all in Linux)
     s_dentry_lru, s_inode_lru   unused ones, oldest first: what memory pressure takes
     """
 
@@ -154,6 +154,7 @@ class SuperBlock(KObject):
     s_inodes: dict = fresh(dict)
     s_dentry_lru: OrderedDict = fresh(OrderedDict)
     s_inode_lru: OrderedDict = fresh(OrderedDict)
+    s_inode_hashtable: dict[int, Ptr[Inode]] = fresh(dict)
     s_dentry_hashtable: Ptr[dict] = None  # the kernel's one table, a step closer (see fs/dcache.py)
     s_shrink: Ptr[Shrinker] = None
     s_umount: Embedded[RwSemaphore] = embedded(RwSemaphore, name="s_umount")
@@ -204,7 +205,7 @@ class Inode(KObject):
     """A file, directory, link or node in memory, whatever its names; number i_ino of filesystem i_sb.
 
     i_count    references; at 0 the inode stays cached on s_inode_lru while i_nlink > 0
-    i_dentry   its dentries (aliases): several for a file with hard links
+    i_dentry   the first of its dentries (aliases), which are a list by d_alias: several for a file with hard links
     i_mapping  whose page cache it uses: its own i_data, but for block device nodes
     i_blocks   in units of 512 bytes
     times      whole seconds and nanoseconds, as Linux keeps them since 6.7
@@ -236,7 +237,7 @@ class Inode(KObject):
     i_version: int = 0
     i_fop: Ptr[FileOperations] = None
     i_link: bytes = None
-    i_dentry: list[Ptr[Dentry]] = None
+    i_dentry: Ptr[Dentry] = None
     i_private: Any = None
     i_data: Embedded[AddressSpace] = late(_i_data)
     i_mapping: Ptr[AddressSpace] = late(lambda inode: inode.i_data)

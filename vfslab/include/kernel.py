@@ -1,6 +1,6 @@
 """All that is global in Linux, as one object: two kernels can live side by side.
 
-Linux: the static variables of fs/dcache.c (dentry_hashtable), fs/inode.c (inode_hashtable),
+Linux: the static variables of fs/dcache.c (dentry_hashtable),
 fs/namespace.c (mount_hashtable), fs/filesystems.c, block/genhd.c, ...   A hash table is a dict here.
 """
 
@@ -19,7 +19,7 @@ class Kernel(KObject):
     """One running kernel.
 
     sys_call_table   {name: function(*args)}; composed by init from the tables of the files that define them
-    dentry_hashtable {(parent Dentry, name): Dentry}; inode_hashtable {(sb, ino): Inode}
+    dentry_hashtable {(parent Dentry, name): Dentry}; of inodes, each superblock has a table of its own
     mount_hashtable  {(parent Vfsmount, mountpoint Dentry): Mount}; mountpoint_hashtable {Dentry: Mountpoint}
     bdev_map         {device number: BlockDevice}; chrdev_map {device number: Device}
     device_add       functions (BlockDevice, added: bool) to tell when a device comes or goes (devtmpfs)
@@ -37,7 +37,6 @@ class Kernel(KObject):
     file_systems: dict[bytes, Ptr[FileSystemType]] = fresh(dict)
     super_blocks: list[Ptr[SuperBlock]] = fresh(list)
     dentry_hashtable: dict = fresh(dict)
-    inode_hashtable: dict = fresh(dict)
     mount_hashtable: dict = fresh(dict)
     mountpoint_hashtable: dict = fresh(dict)
     disks: dict[bytes, Ptr[Gendisk]] = fresh(dict)

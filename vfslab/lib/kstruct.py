@@ -54,7 +54,7 @@ class Member(NamedTuple):
 class KObject:
     """Base of all live structures: what it is embedded in, its number, and the slab that gave that."""
 
-    __slots__ = ("__weakref__", "_container", "_nr", "_slab")
+    __slots__ = ("_container", "_nr", "_slab")
     _container: Any
     _nr: int | None
     _slab: Any

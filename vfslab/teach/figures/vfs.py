@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vfslab.fs.dcache import d_aliases
 from vfslab.fs.ext4.format import EXT4_EXTENTS_FL, I_BLOCK_OFFSET, ext4_extent, ext4_extent_header
 from vfslab.kernel.snapshot import key_of
 from vfslab.teach.figures import MOUNTPOINT, some_files, stage
@@ -90,7 +91,7 @@ def add_disk(graph: Graph, raw: RawExt4, inodes: list) -> None:
             )
             graph.boxes[key].cluster = "disk"
             graph.boxes[key_of(inode)].rows.append(Row("read from", "", key, kind="disk"))
-            for dentry in inode.i_dentry:
+            for dentry in d_aliases(inode):
                 add_entry(graph, raw, dentry, key)
     finally:
         raw.close()
