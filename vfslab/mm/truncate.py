@@ -23,10 +23,11 @@ from vfslab.mm.vmscan import folio_release
 
 def truncate_inode_pages(mapping: AddressSpace, lstart: int) -> None:
     """Remove all cached bytes of mapping from byte lstart on, dirty or not."""
+    pages = mapping.i_pages
     if lstart <= 0:
-        for folio in list(dict.fromkeys(mapping.i_pages.values())):
-            truncate_folio(folio)
-    elif mapping.i_pages:
+        while pages:
+            truncate_folio(pages[next(reversed(pages))])  # from the end, where a dictionary has no gaps to pass
+    elif pages:
         truncate_inode_pages_range(mapping, lstart, -1)
 
 
