@@ -48,6 +48,7 @@ from vfslab.mm.filemap import filemap_add_folio, filemap_remove_folio, folio_end
 from vfslab.mm.page_alloc import filemap_alloc_folio
 from vfslab.mm.swap import folio_mark_accessed
 from vfslab.mm.truncate import invalidate_mapping_pages
+from vfslab.mm.vmscan import charge_slab, uncharge_slab
 
 READAHEAD_PAGES = 32  # the longest folio that is read for metadata: 128 KiB
 
@@ -227,6 +228,19 @@ def brelse(bh: BufferHead | None) -> None:
         bh.b_count -= 1
 
 
+def charge_buffer(bh: BufferHead, nbytes: int) -> None:
+    """Count the memory of what a filesystem has hung on b_private; it goes with the buffer. The caller holds bh."""
+    more, bh.b_cost = nbytes - bh.b_cost, nbytes
+    charge_slab(more)
+
+
+def free_buffer(bh: BufferHead) -> None:
+    """Give back a buffer head that nobody refers to."""
+    if bh.b_cost:
+        uncharge_slab(bh.b_cost)
+    kfree(bh)
+
+
 def try_to_free_buffers(folio: Folio) -> bool:
     """Drop the buffers of a folio if none is in use; return whether it has none now. For a_ops.release_folio."""
     buffers = folio.private
@@ -237,7 +251,7 @@ def try_to_free_buffers(folio: Folio) -> bool:
     folio.flags &= ~PG_PRIVATE
     for bh in buffers:
         del bh.b_bdev.bd_buffers[bh.b_blocknr, bh.b_size]
-        kfree(bh)
+        free_buffer(bh)
     return True
 
 
@@ -255,7 +269,7 @@ def block_invalidate_folio(folio: Folio, offset: int, length: int) -> None:
         if bh.b_count:
             bh.b_state &= ~(BH_DIRTY | BH_MAPPED)
         else:
-            kfree(bh)
+            free_buffer(bh)
 
 
 # --- writing -----------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ Locks
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from vfslab.fs.inode import iput
 from vfslab.include.dcache import (
@@ -66,7 +67,7 @@ from vfslab.kernel.slab import kfree, kzalloc
 from vfslab.lib.kstruct import KernelBug
 from vfslab.mm.vmscan import charge_slab, uncharge_slab
 
-DENTRY_BYTES = 192  # what a dentry takes in Linux on a 64-bit machine; reckoned against the memory limit
+DENTRY_BYTES = 480  # what a dentry takes in Python with its places in the tables; reckoned against the memory limit
 DEAD = -128  # d_count of a dentry that is being freed
 
 LAST_DPUT_ASKS = DCACHE_UNHASHED | DCACHE_DONTCACHE | DCACHE_OP_DELETE  # in none of these cases is it kept unasked
@@ -416,15 +417,15 @@ def prune_dcache_sb(sb: SuperBlock, nr: int) -> int:
     mark and moves to the young end; one that is in use after all leaves the list.
     """
     lru, freed = sb.s_dentry_lru, 0
-    for _ in range(min(nr, len(lru))):
-        if not lru:
-            break  # ancestors went with their last child
-        dentry = next(iter(lru))
+    for dentry in list(islice(lru, nr)):
+        if dentry not in lru:
+            continue  # an ancestor, which went with its last child
         if dentry.d_count:
             d_lru_del(dentry)
         elif dentry.d_flags & DCACHE_REFERENCED:
             dentry.d_flags &= ~DCACHE_REFERENCED
-            lru.move_to_end(dentry)
+            del lru[dentry]
+            lru[dentry] = None  # at the young end
         else:
             freed += shrink_kill(dentry)
     return freed
@@ -450,11 +451,13 @@ def shrink_dcache_sb(sb: SuperBlock) -> int:
     """Free every unused dentry of a superblock; return how many went."""
     freed, lru = 0, sb.s_dentry_lru
     while lru:
-        dentry = next(iter(lru))
-        if dentry.d_count:
-            d_lru_del(dentry)
-        else:
-            freed += shrink_kill(dentry)
+        for dentry in list(lru):
+            if dentry not in lru:
+                continue
+            if dentry.d_count:
+                d_lru_del(dentry)
+            else:
+                freed += shrink_kill(dentry)
     return freed
 
 

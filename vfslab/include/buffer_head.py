@@ -29,3 +29,4 @@ class BufferHead(KObject):
     b_bdev: Ptr[BlockDevice] = None
     b_count: int = 0
     b_private: Any = None
+    b_cost: int = 0  # bytes of memory behind b_private, reckoned against the limit: charge_buffer()

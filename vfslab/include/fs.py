@@ -152,7 +152,7 @@ class SuperBlock(KObject):
     s_mounts: list[Ptr[Mount]] = fresh(list)
     s_uuid: bytes = b""
     s_inodes: dict = fresh(dict)
-    s_dentry_lru: OrderedDict = fresh(OrderedDict)
+    s_dentry_lru: dict = fresh(dict)
     s_inode_lru: OrderedDict = fresh(OrderedDict)
     s_inode_hashtable: dict[int, Ptr[Inode]] = fresh(dict)
     s_dentry_hashtable: Ptr[dict] = None  # the kernel's one table, a step closer (see fs/dcache.py)

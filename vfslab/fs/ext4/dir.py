@@ -4,7 +4,7 @@
     │ ino 2 `.` │ ino 2 `..`       │ ino 0   │ ino 12 `hosts`      │ tail 0xDE    │   one block
     └─rec_len──▶└─rec_len─────────▶└─unused─▶└─rec_len────────────▶│ checksum     │
                                                                    └──────────────┘
-    ──▶ DirBlock: {b"hosts": (12, DT_REG, 24), ...}, kept on the buffer (b_private)
+    ──▶ DirBlock: {b"hosts": inode 12, DT_REG, at byte 24, ...}, kept on the buffer (b_private)
 
 rec_len leads from entry to entry, and the last one ends with the block. Blocks of the hash tree
 (namei.py) wear the same coat: an unused entry over the whole block, or `..` over all that follows.
@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vfslab.fs.buffer import brelse
+from vfslab.fs.buffer import brelse, charge_buffer
 from vfslab.fs.ext4.crypto import ext4_nokey_name
 from vfslab.fs.ext4.ext4 import (
     EXT4_I,
@@ -72,15 +72,26 @@ _read_root = dx_root.reader("dot_rec_len", "dotdot_rec_len", "reserved_zero", "i
 
 
 class DirBlock(NamedTuple):
-    """A directory block that was understood: entries is {name: (inode number, d_type, byte in the block)}.
+    """A directory block that was understood: entries is {name: entry_of(inode number, d_type, byte in the block)}.
 
     dir     inode number of the directory it was read for
     damage  why the entries end before the block does; None if they do not
     """
 
     dir: int
-    entries: dict[bytes, tuple[int, int, int]]
+    entries: dict[bytes, int]
     damage: str | None
+
+
+# An entry is kept as one number, for a tuple would take four times the memory, and there are many:
+# the inode number, then 16 bits of where it lies in its block, then 8 bits of d_type.
+ENTRY_INO, ENTRY_AT, AT_MASK, D_TYPE_MASK = 24, 8, 0xFFFF, 0xFF
+ENTRY_BYTES = 200  # what an entry and its name take in Python; reckoned against the memory limit
+
+
+def entry_of(ino: int, d_type: int, at: int) -> int:
+    """Return an entry as it is kept in a DirBlock."""
+    return ino << ENTRY_INO | at << ENTRY_AT | d_type
 
 
 # --- one block ------------------------------------------------------------------------------------
@@ -123,6 +134,7 @@ def ext4_read_dirblock(dir: Inode, lblk: int) -> DirBlock:
                     dir.i_sb, "ext4_check_dir_entry", f"bad entry in directory: {block.damage}", dir.i_ino, bh.b_blocknr
                 )
             bh.b_private = block
+            charge_buffer(bh, len(block.entries) * ENTRY_BYTES)
         finally:
             brelse(bh)
         return block
@@ -130,14 +142,14 @@ def ext4_read_dirblock(dir: Inode, lblk: int) -> DirBlock:
     return block
 
 
-def parse_entries(dir: Inode, data: bytes) -> tuple[dict[bytes, tuple[int, int, int]], str | None]:
-    """Return ({name: (inode number, d_type, byte)}, damage) of a piece of a directory; damage is None if all is right."""
+def parse_entries(dir: Inode, data: bytes) -> tuple[dict[bytes, int], str | None]:
+    """Return ({name: entry_of(inode number, d_type, byte)}, damage) of a piece of a directory; damage is None if all is right."""
     sbi = EXT4_SB(dir.i_sb)
     highest, size, read = sbi.s_inodes_count, len(data), _read_entry
     typed = sbi.s_incompat & INCOMPAT_FILETYPE
     long_block = size == 65536
     coded = dir.i_flags & S_ENCRYPTED
-    entries: dict[bytes, tuple[int, int, int]] = {}
+    entries: dict[bytes, int] = {}
     at = 0
     while at + SMALLEST_ENTRY <= size:
         ino, rec_len, name_len, file_type = read(data, at)
@@ -157,7 +169,8 @@ def parse_entries(dir: Inode, data: bytes) -> tuple[dict[bytes, tuple[int, int, 
                 name = ext4_nokey_name(dir, name)
             if name in entries:
                 return entries, f"byte {at}: the name {name!r} is there twice"
-            entries[name] = ino, DT_OF[file_type] if typed and file_type < 8 else DT_UNKNOWN, at
+            d_type = DT_OF[file_type] if typed and file_type < 8 else DT_UNKNOWN
+            entries[name] = ino << ENTRY_INO | at << ENTRY_AT | d_type
         at = following
     if at != size:
         return entries, f"byte {at}: the last entry ends too close to the end of the block"
@@ -223,9 +236,10 @@ def ext4_readdir(file: File, ctx: DirContext) -> None:
     actor, emitted = ctx.actor, False
     for base, entries, end in inline_pieces(file) if inline else block_pieces(file, ctx):
         start = ctx.pos - base
-        for name, (ino, d_type, at) in entries.items():
+        for name, entry in entries.items():
+            at = entry >> ENTRY_AT & AT_MASK
             if at >= start:
-                if not actor(ctx, name, base + at, ino, d_type):
+                if not actor(ctx, name, base + at, entry >> ENTRY_INO, entry & D_TYPE_MASK):
                     ctx.pos = base + at
                     return
                 emitted = True
@@ -283,9 +297,10 @@ def inline_pieces(file: File) -> Iterator[tuple[int, dict, int]]:
         yield base, entries, base + len(piece)
 
 
-def inline_dots(dir: Inode, content: bytes) -> dict[bytes, tuple[int, int, int]]:
+def inline_dots(dir: Inode, content: bytes) -> dict[bytes, int]:
     """Return the entries `.` and `..`, of which only the second's inode number is stored."""
-    return {b".": (dir.i_ino, DT_DIR, 0), b"..": (int.from_bytes(content[:4], "little"), DT_DIR, 1)}
+    parent = int.from_bytes(content[:4], "little")
+    return {b".": entry_of(dir.i_ino, DT_DIR, 0), b"..": entry_of(parent, DT_DIR, 1)}
 
 
 def inline_areas(content: bytes) -> tuple[tuple[int, bytes], ...]:
@@ -294,7 +309,7 @@ def inline_areas(content: bytes) -> tuple[tuple[int, bytes], ...]:
     return (EXT4_INLINE_DOTDOT_SIZE, first), (I_BLOCK_SIZE, second)
 
 
-def ext4_inline_entries(dir: Inode, piece: bytes) -> tuple[dict[bytes, tuple[int, int, int]], str | None]:
+def ext4_inline_entries(dir: Inode, piece: bytes) -> tuple[dict[bytes, int], str | None]:
     """Return the entries of one area, and why they end early if they do; that is logged."""
     entries, damage = parse_entries(dir, piece)
     if damage:

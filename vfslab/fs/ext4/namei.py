@@ -30,6 +30,7 @@ from typing import NamedTuple
 from vfslab.fs.buffer import brelse
 from vfslab.fs.dcache import d_splice_alias
 from vfslab.fs.ext4.dir import (
+    ENTRY_INO,
     dx_entries_offset,
     ext4_dir_blocks,
     ext4_dx_csum_verify,
@@ -110,7 +111,7 @@ def find_inline_entry(dir: Inode, name: bytes) -> int:
     for _, piece in inline_areas(ext4_inline_content(dir)):
         entries, damage = ext4_inline_entries(dir, piece)
         if name in entries:
-            return entries[name][0]
+            return entries[name] >> ENTRY_INO
         damaged = damaged or damage
     if damaged:
         raise EFSCORRUPTED(f"inode #{dir.i_ino}: inline data: {damaged}")
@@ -139,7 +140,7 @@ def find_in_block(dir: Inode, lblk: int, name: bytes) -> int:
     block = ext4_read_dirblock(dir, lblk)
     found = block.entries.get(name)
     if found is not None:
-        return found[0]
+        return found >> ENTRY_INO
     if block.damage:
         raise EFSCORRUPTED(f"inode #{dir.i_ino}: directory block {lblk}: {block.damage}")
     return 0

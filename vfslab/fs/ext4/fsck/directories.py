@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vfslab.fs.buffer import brelse, sb_bread, sb_breadahead
-from vfslab.fs.ext4.dir import DT_OF, inline_areas, parse_entries, verify_dirblock
+from vfslab.fs.ext4.dir import (
+    AT_MASK,
+    D_TYPE_MASK,
+    DT_OF,
+    ENTRY_AT,
+    ENTRY_INO,
+    inline_areas,
+    parse_entries,
+    verify_dirblock,
+)
 from vfslab.fs.ext4.format import (
     COMPAT_DIR_INDEX,
     EXT4_ENCRYPT_FL,
@@ -112,15 +121,17 @@ def check_dots(fsck: Fsck, inode: Inode, entries: dict, pblk: int) -> None:
         fsck.report(f"inode {inode.i_ino}: block {pblk}: the directory does not begin with . and ..")
         fsck.unread = True
         return
-    if first[0][1][0] != inode.i_ino:
-        fsck.report(f"inode {inode.i_ino}: block {pblk}: . is inode {first[0][1][0]}, not the directory itself")
-    fsck.dotdot[inode.i_ino] = first[1][1][0]
+    dot, dotdot = (entry >> ENTRY_INO for _, entry in first)
+    if dot != inode.i_ino:
+        fsck.report(f"inode {inode.i_ino}: block {pblk}: . is inode {dot}, not the directory itself")
+    fsck.dotdot[inode.i_ino] = dotdot
 
 
 def check_entries(fsck: Fsck, inode: Inode, entries: dict, names: set[bytes]) -> None:
     """Count each name for its inode; the inode must be in use and of the type that the entry says."""
     ino, typed = inode.i_ino, fsck.sbi.s_incompat & INCOMPAT_FILETYPE
-    for name, (target, d_type, at) in entries.items():
+    for name, entry in entries.items():
+        target, d_type, at = entry >> ENTRY_INO, entry & D_TYPE_MASK, entry >> ENTRY_AT & AT_MASK
         if name in (b".", b".."):
             if typed and d_type != DT_DIR:
                 fsck.report(f"inode {ino}: {name.decode()} is no directory, says its entry")
