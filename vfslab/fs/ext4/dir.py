@@ -62,6 +62,8 @@ from vfslab.mm.swap import folio_mark_accessed
 
 ENTRY_HEADER, SMALLEST_ENTRY = ext4_dir_entry_2.size, 12
 DT_OF = (DT_UNKNOWN, DT_REG, DT_DIR, DT_CHR, DT_BLK, DT_FIFO, DT_SOCK, DT_LNK)  # by file_type
+DT_BY_BYTE = bytes(DT_OF) + bytes([DT_UNKNOWN]) * (256 - len(DT_OF))
+UNTYPED = bytes([DT_UNKNOWN]) * 256
 
 _read_entry = ext4_dir_entry_2.reader("inode", "rec_len", "name_len", "file_type")
 _read_tail = ext4_dir_entry_tail.reader(
@@ -146,7 +148,8 @@ def parse_entries(dir: Inode, data: bytes) -> tuple[dict[bytes, int], str | None
     """Return ({name: entry_of(inode number, d_type, byte)}, damage) of a piece of a directory; damage is None if all is right."""
     sbi = EXT4_SB(dir.i_sb)
     highest, size, read = sbi.s_inodes_count, len(data), _read_entry
-    typed = sbi.s_incompat & INCOMPAT_FILETYPE
+    kinds = DT_BY_BYTE if sbi.s_incompat & INCOMPAT_FILETYPE else UNTYPED
+    slash = b"/" in data  # one look at the whole block; most have none
     long_block = size == 65536
     coded = dir.i_flags & S_ENCRYPTED
     entries: dict[bytes, int] = {}
@@ -162,15 +165,14 @@ def parse_entries(dir: Inode, data: bytes) -> tuple[dict[bytes, int], str | None
             name = data[at + ENTRY_HEADER : at + ENTRY_HEADER + name_len]
             if ino > highest:
                 return entries, f"byte {at}: inode {ino} out of bounds"
-            if not name or b"/" in name or b"\0" in name:
+            if not name or b"\0" in name or (slash and b"/" in name):
                 if not coded:
                     return entries, f"byte {at}: {name!r} is no name"
             if coded:
                 name = ext4_nokey_name(dir, name)
             if name in entries:
                 return entries, f"byte {at}: the name {name!r} is there twice"
-            d_type = DT_OF[file_type] if typed and file_type < 8 else DT_UNKNOWN
-            entries[name] = ino << ENTRY_INO | at << ENTRY_AT | d_type
+            entries[name] = ino << ENTRY_INO | at << ENTRY_AT | kinds[file_type]
         at = following
     if at != size:
         return entries, f"byte {at}: the last entry ends too close to the end of the block"
