@@ -70,6 +70,7 @@ from vfslab.mm.vmscan import charge_slab, uncharge_slab
 DENTRY_BYTES = 480  # what a dentry takes in Python with its places in the tables; reckoned against the memory limit
 DEAD = -128  # d_count of a dentry that is being freed
 
+IDLE_FILE = DCACHE_REGULAR_TYPE | DCACHE_LRU_LIST
 LAST_DPUT_ASKS = DCACHE_UNHASHED | DCACHE_DONTCACHE | DCACHE_OP_DELETE  # in none of these cases is it kept unasked
 
 
@@ -108,7 +109,8 @@ def retain_dentry(dentry: Dentry) -> bool:
         if dentry.d_op.d_delete(dentry):  # the filesystem's word: drop it, do not keep it
             return False
     if not flags & DCACHE_LRU_LIST:
-        dentry.d_flags = flags | DCACHE_LRU_LIST
+        flags |= DCACHE_LRU_LIST
+        dentry.d_flags = IDLE_FILE if flags == IDLE_FILE else flags  # thousands share this number, in memory too
         dentry.d_sb.s_dentry_lru[dentry] = None
     elif not flags & DCACHE_REFERENCED:
         dentry.d_flags = flags | DCACHE_REFERENCED

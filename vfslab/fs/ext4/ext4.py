@@ -80,6 +80,7 @@ class Ext4SbInfo(KObject):
     s_mount_opts          the options given to mount, {name: value}
     s_journal_text        what the journal's replay in memory did, empty if nothing
     s_free                (free clusters, free inodes), once they have been counted
+    s_modes               {mode: mode} of the inodes read so far: equal ones share one number in memory
     s_tables              {file type: (i_op, f_op)} for new inodes; super.py fills it, inode.py knows no table
     """
 
@@ -118,6 +119,7 @@ class Ext4SbInfo(KObject):
     s_mount_opts: dict = fresh(dict)
     s_journal_text: str = ""
     s_free: tuple = None
+    s_modes: dict[int, int] = fresh(dict)
     s_tables: Any = None
 
 
@@ -138,7 +140,7 @@ class Ext4InodeInfo(KObject):
 
     i_data         the 60 bytes i_block: extent tree, block numbers or data; None where nobody needs them
     i_flags        EXT4_*_FL, as on the disk
-    i_crtime       when it was made, in nanoseconds since 1970; None if the inode has no room for it
+    i_crtime_sec   when it was made, with i_crtime_nsec; None if the inode has no room for it
     i_extents      the runs of an extent tree that fits into the inode; None for every other file
     i_es_tree      runs of a deeper tree that were already looked up, None before the first
     """
@@ -147,7 +149,8 @@ class Ext4InodeInfo(KObject):
     i_flags: int = 0
     i_file_acl: int = 0
     i_extra_isize: int = 0
-    i_crtime: int = None
+    i_crtime_sec: int = None
+    i_crtime_nsec: int = 0
     i_extents: tuple = None
     i_es_tree: Ptr[Ext4EsTree] = None
     vfs_inode: Embedded[Inode] = embedded(Inode)

@@ -219,7 +219,7 @@ def ext4_read_inode(sb: SuperBlock, sbi: Ext4SbInfo, inode: Inode, wanted: int) 
         take_extra_times(inode, ei, extra, ctime_extra, mtime_extra, atime_extra, crtime, crtime_extra)
     if not links:
         refuse_unlinked(sbi, inode.i_ino, mode)
-    inode.i_mode, inode.i_nlink, inode.i_generation = mode, links, generation
+    inode.i_mode, inode.i_nlink, inode.i_generation = sbi.s_modes.setdefault(mode, mode), links, generation
     inode.i_uid, inode.i_gid = uid | uid_high << 16, gid | gid_high << 16
     kind = mode & S_IFMT
     inode.i_size = size | size_high << 32 if kind == S_IFREG or sbi.s_incompat & INCOMPAT_LARGEDIR else size
@@ -259,9 +259,11 @@ def take_extra_times(
         if atime & 3:
             inode.i_atime_sec += (atime & 3) << 32
     if extra >= CRTIME_EXTRA_END:
-        ei.i_crtime = (crtime + ((crtime_extra & 3) << 32)) * NSEC_PER_SEC + (crtime_extra >> 2)
+        sec, nsec = crtime + ((crtime_extra & 3) << 32), crtime_extra >> 2
+        ei.i_crtime_sec = inode.i_atime_sec if sec == inode.i_atime_sec else sec
+        ei.i_crtime_nsec = inode.i_atime_nsec if nsec == inode.i_atime_nsec else nsec
     elif extra >= CRTIME_END:
-        ei.i_crtime = crtime * NSEC_PER_SEC
+        ei.i_crtime_sec = crtime
 
 
 def refuse_unlinked(sbi: Ext4SbInfo, ino: int, mode: int) -> None:
@@ -413,7 +415,7 @@ def ext4_getattr(path: Path, request_mask: int, flags: int) -> Kstat:
     if ei.i_flags & EXT4_INLINE_DATA_FL and inode.i_mode & S_IFMT == S_IFREG:
         stat.blocks += inode.i_size + 511 >> 9
     if request_mask & STATX_BTIME:
-        if ei.i_crtime is not None:
-            stat.btime = ei.i_crtime
+        if ei.i_crtime_sec is not None:
+            stat.btime = ei.i_crtime_sec * NSEC_PER_SEC + ei.i_crtime_nsec
         generic_fill_statx_attr(inode, stat)
     return stat
