@@ -54,6 +54,15 @@ def kzalloc(cls: type[T], *args: Any, **fields: Any) -> T:
     return obj
 
 
+def kzalloc_around(cls: type[T], inner: KObject) -> T:
+    """Return a new object that inner is going to be the heart of, with inner's number: Ext4InodeInfo#7 around Inode#7."""
+    obj = cls()
+    slab = obj._slab = inner._slab
+    slab.allocated[cls] = slab.allocated.get(cls, 0) + 1
+    obj._nr = inner._nr
+    return obj
+
+
 def kfree(obj: KObject) -> None:
     """Give an object back, with all that is embedded in it; whoever still uses it is told so.
 
