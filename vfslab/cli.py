@@ -10,6 +10,7 @@ What goes wrong is one line on stderr, `vfslab: what, where`. Images are opened 
 from __future__ import annotations
 
 import argparse
+import gc
 import errno
 import os
 import sys
@@ -28,6 +29,7 @@ class Unusable(Exception):
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit status. No input ends in a traceback."""
     parser = build_parser()
+    gc.set_threshold(100_000, 50, 50)  # a process of our own, that makes many objects and little garbage
     args, rest = parser.parse_known_args(argv)
     if hasattr(args, "args"):
         args.args = rest  # lab and book pass on what they do not know

@@ -13,7 +13,6 @@ Always true
 
 from __future__ import annotations
 
-from functools import lru_cache
 from types import MappingProxyType
 
 from vfslab.fs.attr import do_truncate, notify_change, setattr_should_drop_suidgid
@@ -107,6 +106,7 @@ from vfslab.kernel.sched import cpu
 
 VALID_OPEN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC
 VALID_OPEN_FLAGS |= O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE
+MOST_OPEN_FLAGS = 64  # combinations that are remembered; the rest is taken apart each time
 O_PATH_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC
 O_TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY
 O_SYNC_BIT = O_SYNC & ~O_DSYNC
@@ -128,12 +128,19 @@ __all__ = ["vfs_open"]  # of fs/file_table.py; in Linux it is of this file
 # --- open -----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)  # programs open all their files with the same few flags
-def build_open_flags(flags: int, mode: int) -> OpenFlags:
-    """Return what open(2) asks for, taken apart; EINVAL for flags that contradict each other.
+def known_open_flags(flags: int, mode: int) -> OpenFlags:
+    """Return build_open_flags(), made once for the few combinations that programs use; nobody changes the result."""
+    known = cpu.kernel.open_flags
+    op = known.get((flags, mode))
+    if op is None:
+        op = build_open_flags(flags, mode)
+        if len(known) < MOST_OPEN_FLAGS:
+            known[flags, mode] = op
+    return op
 
-    The result belongs to all who ask so; nobody changes it.
-    """
+
+def build_open_flags(flags: int, mode: int) -> OpenFlags:
+    """Return what open(2) asks for, taken apart; EINVAL for flags that contradict each other."""
     if flags & O_SYNC_BIT:
         flags |= O_DSYNC
     if flags & O_TMPFILE_BIT:
@@ -174,7 +181,7 @@ def do_sys_openat(dfd: int, name: bytes, op: OpenFlags) -> int:
 def sys_openat(dfd: int, name: bytes, flags: int, mode: int = 0) -> int:
     """Open name from dfd; flags that nobody knows are ignored, as ever."""
     flags &= O_PATH_FLAGS if flags & O_PATH else VALID_OPEN_FLAGS
-    return do_sys_openat(dfd, name, build_open_flags(flags, mode))
+    return do_sys_openat(dfd, name, known_open_flags(flags, mode))
 
 
 def sys_openat2(dfd: int, name: bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:

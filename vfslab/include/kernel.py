@@ -29,6 +29,7 @@ class Kernel(KObject):
     fput             fs/file_table.py:fput, for drivers that hold an open file (loop); set by blkdev_init()
     log              the kernel log: (level, text); dmesg prints it; bounded
     baton            lets one host thread in at a time
+    open_flags       {(flags, mode): OpenFlags}: what open(2) was asked before, taken apart
     state            free for modules: {module name: its own structure} (loop devices, workqueues, ...)
     """
 
@@ -59,6 +60,7 @@ class Kernel(KObject):
     next_dev: int = 1
     next_ino: int = 1
     lock_order: dict = fresh(dict)
+    open_flags: dict[tuple, Ptr[OpenFlags]] = fresh(dict)
     state: dict = fresh(dict)
     running: bool = True
     clock: Callable = None

@@ -193,7 +193,8 @@ def _initializer(cls: type, annotations: dict[str, str], given: dict[str, Any]) 
     members = [name for name in annotations if type(given.get(name)) is not _Late]
     lines = [f" self.{name} = {value}\n" for name, value in zip(members, values, strict=True)]
     exec(  # noqa: S102
-        f"def __init__({', '.join(arguments)}):\n self._container = self._nr = self._slab = None\n{''.join(lines)}", known
+        f"def __init__({', '.join(arguments)}):\n self._container = self._nr = self._slab = None\n{''.join(lines)}",
+        known,
     )
     return known["__init__"]
 

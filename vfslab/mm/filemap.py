@@ -11,13 +11,17 @@ up to date. From then on reads copy out of it, until truncation or reclaim takes
 
 Linux: mm/filemap.c, include/linux/pagemap.h.   Chapter 8.
 Left out: mmap and page faults, direct I/O (it is served from here), waiting for a locked folio: whatever
-fills one does so before it returns.
+fills one does so before it returns. generic_file_write_iter takes no lock and sets no times; its caller does.
 
 Always true
   F1  folio.mapping.i_pages[page] is folio for each page that it covers, as long as it is in the cache
-  F2  a folio that is up to date holds what the file holds, and zeros beyond the end of the file
+  F2  a folio that is up to date holds what the file holds, and zeros beyond the end of the file: who
+      fills one (read_folio, readahead) and who cuts a file short (truncate.py) see to the zeros
   F3  nothing is copied out of a folio that is not up to date, or from beyond i_size
   F4  an error is told only when no byte came before it; else the read is short
+  F5  _refcount is 1 for the page cache, and 1 more for each user; while it is above 1 reclaim keeps away
+  F6  a folio begins at a multiple of mapping_min_folio_nrpages() pages and is a multiple of it long,
+      so the smallest folio around a page that is not cached overlaps with no other
 """
 
 from __future__ import annotations
@@ -46,17 +50,17 @@ from vfslab.mm import readahead
 from vfslab.mm.page_alloc import filemap_alloc_folio, filemap_alloc_zeroed, max_folio_pages
 from vfslab.mm.swap import folio_activate, folio_get, folio_put, lruvec_del_folio
 
-READY = PG_UPTODATE | PG_READAHEAD  # of these a folio has just the first if there is nothing to do but to copy
-ON_LRU = PG_LRU | PG_ACTIVE
+COPY_MASK = PG_UPTODATE | PG_READAHEAD  # PG_UPTODATE alone of these: just copy; with PG_READAHEAD: first read on ahead
+LRU_MASK = PG_LRU | PG_ACTIVE  # PG_LRU alone of these: on the inactive list
 
-__all__ = ["folio_get", "folio_put"]  # they live in mm/swap.py, and are looked for here
+__all__ = ["folio_get", "folio_put"]  # they live in mm/swap.py; filesystems look for them here
 
 
-# --- the tree of pages -------------------------------------------------------------------------------
+# --- the table of pages (in Linux a tree, the XArray) -------------------------------------------------------------------------------
 
 
 def filemap_add_folio(mapping: AddressSpace, folio: Folio) -> None:
-    """Put a new folio into mapping, at the pages that it covers, and at the young end of the inactive list."""
+    """Put a new folio, made for mapping, into its table and at the young end of the inactive list (a dict in order)."""
     pages, nr = mapping.i_pages, folio.nr_pages
     if nr == 1:
         pages[folio.index] = folio
@@ -72,7 +76,7 @@ def filemap_add_folio(mapping: AddressSpace, folio: Folio) -> None:
 
 
 def page_cache_delete(mapping: AddressSpace, folio: Folio) -> None:
-    """Take a folio out of the tree; it is still in memory."""
+    """Take a folio out of the table; it is still in memory."""
     pages, nr = mapping.i_pages, folio.nr_pages
     if nr == 1:
         del pages[folio.index]
@@ -116,8 +120,9 @@ def filemap_get_folio(mapping: AddressSpace, index: int) -> Folio | None:
 def __filemap_get_folio(mapping: AddressSpace, index: int, create: bool, length: int = PAGE_SIZE) -> Folio | None:
     """Return the folio of page index, locked and with a reference; a missing one is made, zeroed and not up to date.
 
-    A new one is as long as a write of length bytes from there on can use. ENOSPC if memory is full of
-    what cannot go. Without create a missing one is None.
+    A new one is as long as a write of length bytes from there on can use. Without create a missing one is None.
+    filemap_alloc_zeroed makes it locked, or raises ENOSPC if memory is full of what cannot go: for a filesystem
+    in memory that is its disk.
     """
     folio = mapping.i_pages.get(index)
     if folio is None:
@@ -144,7 +149,8 @@ def new_folio_span(mapping: AddressSpace, index: int, length: int) -> tuple[int,
     least = mapping_min_folio_nrpages(mapping)
     if least > 1:
         return index - index % least, least
-    want = min(length >> PAGE_SHIFT, max_folio_pages(), index & -index if index else length)
+    # A folio of 2^n pages lies at a multiple of 2^n pages, as in Linux: `index & -index` is the largest that may.
+    want = min(length >> PAGE_SHIFT, max_folio_pages(), index & -index if index else max_folio_pages())
     nr = 1 << (want.bit_length() - 1) if want > 1 else 1
     pages = mapping.i_pages
     while nr > 1 and not pages.keys().isdisjoint(range(index, index + nr)):
@@ -203,7 +209,8 @@ def generic_file_read_iter(iocb: Kiocb, it: IovIter) -> int:
 def filemap_read(iocb: Kiocb, it: IovIter) -> int:
     """Copy from the page cache to the caller from ki_pos on, reading what is missing; return how many bytes.
 
-    A first use marks a folio, a second one makes it active; going on within a folio is no new use.
+    A first use marks a folio, a second one makes it active; going on within the folio where the last read
+    of this file ended is no new use. (References are counted by hand here: it is the hot path.)
     """
     file, pos = iocb.ki_filp, iocb.ki_pos
     mapping = file.f_mapping
@@ -213,30 +220,30 @@ def filemap_read(iocb: Kiocb, it: IovIter) -> int:
         if pos >= end:
             return 0
     ra, pages, start = file.f_ra, mapping.i_pages, pos
-    last_page = (ra.prev_pos - 1) >> PAGE_SHIFT
+    last_page = (ra.prev_pos - 1) >> PAGE_SHIFT  # of the read before this one; negative if there was none
     while pos < end:
         folio = pages.get(pos >> PAGE_SHIFT)
-        if folio is None or folio.flags & READY != PG_UPTODATE:
+        if folio is None or folio.flags & COPY_MASK != PG_UPTODATE:
             try:
                 folio = filemap_get_pages(iocb, mapping, ra, pos >> PAGE_SHIFT, (end + PAGE_SIZE - 1) >> PAGE_SHIFT)
             except KernelError:
                 if pos > start:
                     break
                 raise
-            if folio is None:
-                pos += iov_iter_zero(min(end, (pos | PAGE_SIZE - 1) + 1) - pos, it)
+            if folio is None:  # a hole in memory: zeros, up to the end of the page
+                pos += iov_iter_zero(min(end, (pos | (PAGE_SIZE - 1)) + 1) - pos, it)
                 continue
         folio._refcount += 1
         flags, first = folio.flags, folio.index
         if not first <= last_page < first + folio.nr_pages:
             if not flags & PG_REFERENCED:
                 folio.flags = flags | PG_REFERENCED
-            elif flags & ON_LRU == PG_LRU:
+            elif flags & LRU_MASK == PG_LRU:
                 folio_activate(folio)
         offset = pos - (first << PAGE_SHIFT)
         stop = offset + end - pos
         piece = folio.mem
-        if stop < len(piece) or offset:
+        if stop < len(piece) or offset:  # else all of it is wanted
             piece = memoryview(piece)[offset:stop]
         pos += copy_to_iter(piece, it)
         folio._refcount -= 1
@@ -252,11 +259,11 @@ def filemap_get_pages(iocb: Kiocb, mapping: AddressSpace, ra: FileRaState, index
     """
     file, pages = iocb.ki_filp, mapping.i_pages
     folio = pages.get(index)
+    if iocb.ki_flags & IOCB_NOWAIT and (folio is None or not folio.flags & PG_UPTODATE):
+        raise EAGAIN(index)
     if folio is None:
         if mapping.flags & AS_UNEVICTABLE:
             return None
-        if iocb.ki_flags & IOCB_NOWAIT:
-            raise EAGAIN
         readahead.page_cache_sync_readahead(mapping, ra, file, index, last_index - index)
         folio = pages.get(index)
         if folio is None:
@@ -272,18 +279,15 @@ def filemap_get_pages(iocb: Kiocb, mapping: AddressSpace, ra: FileRaState, index
 
 def filemap_create_folio(file: File | None, mapping: AddressSpace, index: int) -> Folio:
     """Return the smallest folio around page index, new, in mapping, and read."""
-    nr = 1
-    if mapping.host.i_blkbits > PAGE_SHIFT:
-        nr = mapping_min_folio_nrpages(mapping)
-        index -= index % nr
-    folio = filemap_alloc_folio(mapping, index, nr)
+    nr = mapping_min_folio_nrpages(mapping)
+    folio = filemap_alloc_folio(mapping, index - index % nr, nr)
     filemap_add_folio(mapping, folio)
     filemap_read_folio(file, mapping, folio)
     return folio
 
 
 def filemap_read_folio(file: File | None, mapping: AddressSpace, folio: Folio) -> None:
-    """Have the filesystem fill a locked folio; EIO if that fails without saying how."""
+    """Have the filesystem fill a locked folio; EIO if that fails without saying how. It stays, to be tried again."""
     try:
         mapping.a_ops.read_folio(file, folio)
     except KernelError:
@@ -292,7 +296,7 @@ def filemap_read_folio(file: File | None, mapping: AddressSpace, folio: Folio) -
     if not folio.flags & PG_UPTODATE:
         if folio.flags & PG_LOCKED:
             raise KernelBug(f"{folio} was not unlocked by read_folio")
-        raise EIO
+        raise EIO(folio)
 
 
 def filemap_update_page(file: File | None, mapping: AddressSpace, folio: Folio, index: int) -> Folio:
@@ -309,18 +313,16 @@ def filemap_update_page(file: File | None, mapping: AddressSpace, folio: Folio, 
 
 
 def split_folio(folio: Folio) -> None:
-    """Replace an idle folio by the smallest ones; if it was up to date they are, with its bytes."""
+    """Replace a folio that could not be read by the smallest ones; nobody but the cache refers to it."""
     mapping, node = folio.mapping, cpu.kernel.node
     least = mapping_min_folio_nrpages(mapping)
-    first, nr, mem, flags = folio.index, folio.nr_pages, folio.mem, folio.flags
+    first, nr, mem = folio.index, folio.nr_pages, folio.mem
     lruvec_del_folio(node, folio)
     page_cache_delete(mapping, folio)
     kfree(folio)
-    for index in range(first, first + nr, least):
-        count = min(least, first + nr - index)
-        part = mem[(index - first) << PAGE_SHIFT : (index - first + count) << PAGE_SHIFT]
-        kept = flags & (PG_UPTODATE | PG_DIRTY)
-        filemap_add_folio(mapping, kzalloc(Folio, kept, mapping, index, count, part))
+    for start in range(0, nr, least):
+        part = mem[start << PAGE_SHIFT : (start + least) << PAGE_SHIFT]
+        filemap_add_folio(mapping, kzalloc(Folio, mapping=mapping, index=first + start, nr_pages=least, mem=part))
 
 
 def read_mapping_folio(mapping: AddressSpace, index: int, file: File | None = None) -> Folio:
@@ -356,8 +358,9 @@ def generic_file_write_iter(iocb: Kiocb, it: IovIter) -> int:
 def generic_perform_write(iocb: Kiocb, it: IovIter) -> int:
     """Copy from the caller into the page cache, folio by folio; return how many bytes, moving ki_pos.
 
-    write_begin gives a folio that may be written at that place, write_end takes note of what was
-    (and moves i_size). An error after the first folio makes the write short.
+    write_begin gives a folio that may be written at that place, and may fail: after the first folio that makes
+    the write short. write_end takes note of what was (and moves i_size); it takes all, and does not fail, nor
+    does the copy: the caller's bytes are in memory.
     """
     file, start = iocb.ki_filp, iocb.ki_pos
     mapping, pos = file.f_mapping, iocb.ki_pos
@@ -373,7 +376,7 @@ def generic_perform_write(iocb: Kiocb, it: IovIter) -> int:
         piece = copy_from_iter((folio.nr_pages << PAGE_SHIFT) - offset, it)
         length = len(piece)
         folio.view[offset : offset + length] = piece
-        pos += write_end(file, mapping, pos, length, length, folio, fsdata)
+        pos += write_end(file, mapping, pos, length, length, folio, fsdata)  # so many asked for, so many copied
     iocb.ki_pos = pos
     return pos - start
 

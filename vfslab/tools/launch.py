@@ -45,7 +45,9 @@ def become(line: list[str], environment: dict[str, str]) -> int:
 def book(arguments: list[str]) -> int:
     """Build the static site into _build/html beside the book; warnings are errors. Returns the exit status."""
     need("jupyter_book", "book")
-    return subprocess.call([sys.executable, "-m", "jupyter", "book", "build", TOP, "-W", "-n", "--keep-going", *arguments])
+    return subprocess.call(
+        [sys.executable, "-m", "jupyter", "book", "build", TOP, "-W", "-n", "--keep-going", *arguments]
+    )
 
 
 def need(module: str, extra: str) -> None:
