@@ -10,8 +10,8 @@ What goes wrong is one line on stderr, `vfslab: what, where`. Images are opened 
 from __future__ import annotations
 
 import argparse
-import gc
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
