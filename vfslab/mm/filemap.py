@@ -313,16 +313,19 @@ def filemap_update_page(file: File | None, mapping: AddressSpace, folio: Folio, 
 
 
 def split_folio(folio: Folio) -> None:
-    """Replace a folio that could not be read by the smallest ones; nobody but the cache refers to it."""
+    """Replace a folio by the smallest ones, with its bytes; nobody but the cache refers to it.
+
+    Two have use for that: a read that failed for one bad block of a long folio, and a hole punched into one.
+    """
     mapping, node = folio.mapping, cpu.kernel.node
     least = mapping_min_folio_nrpages(mapping)
-    first, nr, mem = folio.index, folio.nr_pages, folio.mem
+    first, nr, mem, state = folio.index, folio.nr_pages, folio.mem, folio.flags & (PG_UPTODATE | PG_DIRTY)
     lruvec_del_folio(node, folio)
     page_cache_delete(mapping, folio)
     kfree(folio)
     for start in range(0, nr, least):
         part = mem[start << PAGE_SHIFT : (start + least) << PAGE_SHIFT]
-        filemap_add_folio(mapping, kzalloc(Folio, mapping=mapping, index=first + start, nr_pages=least, mem=part))
+        filemap_add_folio(mapping, kzalloc(Folio, state, mapping, first + start, least, part))
 
 
 def read_mapping_folio(mapping: AddressSpace, index: int, file: File | None = None) -> Folio:
