@@ -105,3 +105,15 @@ def test_figures_are_drawn_of_any_image(tmp_path):
     )
     for name in FIGURES:
         assert draw(name, str(image)).boxes, name
+
+
+def test_a_notebook_gets_a_picture_that_fits_the_page_and_its_text_twin():
+    from vfslab.teach.notebook import show
+    from vfslab.viz.render import engine_name
+
+    bundle = show("F4")._repr_mimebundle_()
+    assert bundle["text/plain"].startswith("F4: ")
+    if engine_name():
+        assert "max-width: 100%" in bundle["text/html"] and bundle["image/svg+xml"] in bundle["text/html"]
+    else:
+        assert "pip install pygraphviz" in bundle["text/plain"]

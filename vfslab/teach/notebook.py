@@ -20,7 +20,10 @@ class Picture:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         bundle = {"text/plain": to_text(self.graph)}
         try:
-            bundle["image/svg+xml"] = to_svg(to_dot(self.graph), self.graph.description(), self.graph.title)
+            svg = to_svg(to_dot(self.graph), self.graph.description(), self.graph.title)
+            bundle["image/svg+xml"] = svg
+            # A notebook shows an SVG at its natural size, and cuts it; inside HTML it is as wide as the page at the most.
+            bundle["text/html"] = f'<div style="overflow-x: auto">{svg}</div>'
         except NoEngine as error:
             bundle["text/plain"] += f"({error})\n"
         return bundle
