@@ -1,14 +1,17 @@
 """Path walk and the calls that change directories: as Linux does it, and true at every step."""
 
+import errno
 import os
 import sys
 
 import pytest
 
+import vfslab
 from tests.fs.differential import same_on_both
 from tests.fs.testfs import Disk, register
 from vfslab.fs import namei
 from vfslab.fs.dcache import shrink_dcache_sb
+from vfslab.include.dcache import DCACHE_OP_REVALIDATE, DentryOperations
 from vfslab.include.namei import LOOKUP_FOLLOW, MAXSYMLINKS
 from vfslab.include.uapi.fcntl import (
     AT_FDCWD,
@@ -20,12 +23,11 @@ from vfslab.include.uapi.fcntl import (
     RESOLVE_NO_SYMLINKS,
     RESOLVE_NO_XDEV,
 )
+from vfslab.kernel.errno import EIO
 
 
 def fails(name, function, *arguments, **named):
     """Expect this error."""
-    import errno
-
     with pytest.raises(OSError) as caught:
         function(*arguments, **named)
     assert errno.errorcode[caught.value.errno] == name
@@ -327,3 +329,25 @@ def test_a_file_can_be_opened_by_an_empty_path(world):
     fails("ENOENT", p.stat, "")
     assert p.fstat(fd).st_ino == p.stat("/d").st_ino
     p.close(fd)
+
+
+def test_a_revalidation_that_fails_is_an_error_and_the_name_stays():
+    with vfslab.boot() as k:
+        p = k.process()
+        p.mkdir("/a")
+        (dentry,) = [d for d in k.kernel.dentry_hashtable.values() if d.d_name == b"a"]
+        asked = []
+
+        def cannot_tell(dentry, flags):
+            asked.append(dentry.d_name)
+            raise EIO(dentry.d_name)
+
+        old = dentry.d_op, dentry.d_flags
+        dentry.d_op = DentryOperations(d_revalidate=cannot_tell)
+        dentry.d_flags |= DCACHE_OP_REVALIDATE
+        with pytest.raises(OSError) as caught:
+            p.stat("/a")
+        assert caught.value.errno == errno.EIO and asked == [b"a"]
+        dentry.d_op, dentry.d_flags = old
+        assert dentry in k.kernel.dentry_hashtable.values()
+        assert p.stat("/a").st_nlink == 2

@@ -153,6 +153,10 @@ def test_nowait_does_not_read_from_the_disk():
         filemap_read(Kiocb(file, 0, IOCB_NOWAIT), iov_iter_bytes(PAGE))
     world.pread(file, PAGE, 0)
     assert filemap_read(Kiocb(file, 0, IOCB_NOWAIT), iov_iter_bytes(PAGE)) == PAGE
+    file.f_mapping.i_pages[0].flags &= ~PG_UPTODATE  # as after a read that failed: there, but not to be trusted
+    with pytest.raises(EAGAIN):
+        filemap_read(Kiocb(file, 0, IOCB_NOWAIT), iov_iter_bytes(PAGE))
+    assert world.pread(file, PAGE, 0) == world.disk.content[:PAGE]
 
 
 def test_a_second_use_makes_a_folio_active_and_going_on_within_it_does_not():
