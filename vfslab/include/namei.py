@@ -1,6 +1,7 @@
 """The state of a path walk.
 
 Linux: struct nameidata of fs/namei.c, struct filename of include/linux/fs.h, flags of include/linux/namei.h.
+Left out: the sequence numbers and states of RCU-walk, the owner of the last directory (protected_symlinks).
 """
 
 from __future__ import annotations
@@ -73,10 +74,6 @@ class Nameidata(KObject):
     root: Embedded[Path] = None
     inode: Ptr[Inode] = None
     flags: int = 0
-    state: int = 0
-    seq: int = 0
-    next_seq: int = 0
-    m_seq: int = 0
     depth: int = 0
     total_link_count: int = 0
     stack: list[Ptr[Saved]] = fresh(list)
@@ -85,8 +82,6 @@ class Nameidata(KObject):
     trailing_slash: bool = False
     saved: Ptr[Nameidata] = None
     dfd: int = 0
-    dir_vfsuid: int = 0
-    dir_mode: int = 0
     task: Ptr[TaskStruct] = None
     dentry_hashtable: Ptr[dict] = None
 
