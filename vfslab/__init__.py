@@ -21,7 +21,32 @@ if TYPE_CHECKING:
     from vfslab.lib.kstruct import KernelBug
 
 __version__ = "0.1.0"
-__all__ = ["KernelBug", "KernelError", "Machine", "boot", "deck_image"]
+__all__ = [
+    "KernelBug",
+    "KernelError",
+    "Machine",
+    "boot",
+    "deck_image",
+    "draw",
+    "explore",
+    "revert",
+    "show",
+    "source",
+    "trace",
+]
+
+# What the first cell of a chapter takes from here, and where it lies. Loaded when it is asked for.
+FACE = {
+    "Machine": "vfslab.init.machine",
+    "KernelError": "vfslab.kernel.errno",
+    "KernelBug": "vfslab.lib.kstruct",
+    "draw": "vfslab.teach.notebook",
+    "show": "vfslab.teach.notebook",
+    "trace": "vfslab.teach.notebook",
+    "explore": "vfslab.teach.explorer",
+    "revert": "vfslab.teach.livepatch",
+    "source": "vfslab.teach.livepatch",
+}
 
 
 def boot(memory: int = 64 << 20) -> Machine:
@@ -38,17 +63,20 @@ def deck_image() -> bytes:
     return deck_image()
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Bring %%kernel into a notebook: `%load_ext vfslab` calls this."""
+    from vfslab.teach.magics import register
+
+    register(shell)
+
+
 def __getattr__(name: str) -> Any:
-    if name == "Machine":
-        from vfslab.init.machine import Machine
+    if name in FACE:
+        from importlib import import_module
 
-        return Machine
-    if name == "KernelError":
-        from vfslab.kernel.errno import KernelError
-
-        return KernelError
-    if name == "KernelBug":
-        from vfslab.lib.kstruct import KernelBug
-
-        return KernelBug
+        return getattr(import_module(FACE[name]), name)
     raise AttributeError(f"module 'vfslab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *FACE})
