@@ -98,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     ls.add_argument("-a", dest="all", action="store_true", help="names that begin with a dot too")
     ls.add_argument("-i", dest="inode", action="store_true", help="inode numbers")
     ls.add_argument("-R", dest="recursive", action="store_true", help="all directories below too")
+    ls.add_argument("--color", action="store_true", help="names in the colours of their kinds")
 
     tree = command("tree", run_tree, "draw the tree of an image")
     tree.add_argument("path", nargs="?", default="/", help="where to begin (default /)")
@@ -190,7 +191,8 @@ def run_ls(args: Any) -> int:
         def show(path: str) -> None:
             if len(args.path) > 1 and not args.recursive:
                 emit([f"{printable(path)}:"])
-            emit(ls(image.inside, path, long=args.long, all=args.all, inode=args.inode, recursive=args.recursive))
+            chosen = {name: getattr(args, name) for name in ("long", "all", "inode", "recursive", "color")}
+            emit(ls(image.inside, path, **chosen))
 
         return each(image, args.path, show)
 

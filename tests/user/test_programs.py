@@ -3,6 +3,7 @@
 import os
 import stat as st
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from vfslab.user.stat import stat
 from vfslab.user.text import civil, filemode, printable, timestamp
 from vfslab.user.tree import tree
 
-ENV = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"}
+ENV = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC", "TERM": "xterm"}
 
 
 @pytest.fixture
@@ -50,6 +51,19 @@ def test_ls_inode_numbers(place):
 
 def test_ls_recursive_as_ls_does(place):
     assert list(ls(os, place, recursive=True)) == run("ls", "-1R", place)
+
+
+def test_ls_color_gives_each_kind_the_colour_that_ls_gives_it(place):
+    for name, mode in (("run", 0o755), ("group", 0o654), ("sgid", 0o2755), ("nobody", 0o644)):
+        (Path(place) / name).touch()
+        os.chmod(f"{place}/{name}", mode)
+    for name, mode in (("sticky", 0o1777), ("open", 0o777), ("kept", 0o1755)):
+        (Path(place) / name).mkdir()
+        os.chmod(f"{place}/{name}", mode)
+    theirs = run("ls", "-1", "--color=always", place)
+    theirs[0] = theirs[0].removeprefix("\x1b[0m")  # ls resets the terminal before its first colour
+    ours = list(ls(os, place, color=True))
+    assert ours == theirs and "\x1b[01;34mdir\x1b[0m" in ours and "nobody" in ours
 
 
 def test_ls_of_a_file_and_of_nothing(place):
