@@ -113,7 +113,7 @@ def getname(name: bytes, flags: int = 0) -> Filename:
         raise ENOENT(name)
     if len(name) >= PATH_MAX:
         raise ENAMETOOLONG(name[:32])
-    return Filename(name)
+    return Filename(name, name)
 
 
 def set_nameidata(dfd: int, name: Filename) -> Nameidata:
