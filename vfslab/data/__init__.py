@@ -1,8 +1,10 @@
 """The images that ship with vfslab, compressed.
 
-    deck.img.gz   16 MiB ext4 as mke2fs and debugfs leave it; the book's first chapters read it
+    deck.img.gz    16 MiB ext4 as mke2fs and debugfs leave it; the book's first chapters read it
+    climb.img.gz   20 MiB ext4 with a file for each shape an extent tree can take; chapter 3 climbs on it
 
-make_deck_image.py beside this file makes it anew. gzip and not xz: a Python in the browser may lack lzma.
+make_deck_image.py and make_climb_image.py beside this file make them anew. gzip and not xz: a Python in the browser
+may lack lzma.
 """
 
 import gzip
@@ -11,4 +13,13 @@ from importlib import resources
 
 def deck_image() -> bytes:
     """Return the 16 MiB of the deck's image."""
-    return gzip.decompress(resources.files(__package__).joinpath("deck.img.gz").read_bytes())
+    return _image("deck.img.gz")
+
+
+def climb_image() -> bytes:
+    """Return the 20 MiB of chapter 3's image."""
+    return _image("climb.img.gz")
+
+
+def _image(name: str) -> bytes:
+    return gzip.decompress(resources.files(__package__).joinpath(name).read_bytes())
