@@ -8,6 +8,10 @@ A snapshot copies values, never objects, so it stays true while the kernel runs 
 pointer becomes the Key of its target; a buffer becomes its length. Who takes many, a tracer
 for one, keeps a Camera: it remembers the classes and the names of the objects it has met.
 
+A camera with a view (data: {class name: members}) copies those members of those classes and
+follows no other pointer. A member may reach into an embedded structure: "path.dentry". An
+object that has not changed since the last frame is not copied again: both share its Record.
+
 Linux: nothing; the nearest thing is a crash dump read with drgn.
 Left out: members that are not declared, and the content of buffers.
 """
@@ -15,11 +19,13 @@ Left out: members that are not declared, and the content of buffers.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from vfslab.lib.kstruct import KObject, OperationTable, is_freed, members
+from vfslab.lib.kstruct import KernelBug, KObject, OperationTable, is_freed, members
+
+View = Mapping[str, tuple[str, ...]]
 
 LONGEST = 64  # members of a list or table that are kept; the rest is counted
 PLAIN = frozenset({int, bytes, str, bool, float, type(None)})  # values that are kept as they are
@@ -30,6 +36,13 @@ class Key(str):
     """The name of an object, such as "Dentry#3": its type and its number in its kernel."""
 
     __slots__ = ()
+
+
+class Inner(Key):
+    """The name of a structure inside another one that the view shows: Vfsmount#3 lies in outer, Mount#3."""
+
+    __slots__ = ("outer",)
+    outer: Key
 
 
 class Bytes(NamedTuple):
@@ -60,7 +73,15 @@ class Record:
 
 
 class Frame(dict):
-    """{Key: Record}: all objects of one moment, in the order they were reached."""
+    """{Key: Record}: all objects of one moment, in the order they were reached.
+
+    freed: names of those that were there one frame before and have been freed since (with a view only).
+    """
+
+    __slots__ = ("freed",)
+
+    def __init__(self) -> None:
+        self.freed: frozenset[Key] = frozenset()
 
 
 def key_of(obj: KObject) -> Key:
@@ -82,13 +103,38 @@ class Plan(NamedTuple):
     places: list[int]
 
 
+class Shot:
+    """What a camera with a view remembers of one object: how to read it, and how it looked last.
+
+    raw        the members as they were read; unchanged ones need no second copy
+    loose      True if one of them is a list or a table, which may change without being replaced
+    targets    the objects to look at next
+    frame      number of the last frame it is in
+    """
+
+    __slots__ = ("frame", "key", "loose", "names", "obj", "raw", "read", "record", "targets")
+
+    def __init__(self, obj: KObject, key: Key, names: tuple[str, ...], read: Callable) -> None:
+        self.obj, self.key, self.names, self.read = obj, key, names, read
+        self.raw: tuple | None = None
+        self.record = Record(type(obj), ("freed",), (True,))
+        self.targets: list[KObject] = []
+        self.loose = False
+        self.frame = 0
+
+
 class Camera:
     """Takes snapshots; remembers names and classes, so the second one is quicker than the first.
 
     An object that its kernel has numbered goes by that number; any other by the order in which it was met.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, view: View | None = None) -> None:
+        self.view = view
+        self.shots: dict[int, Shot] = {}
+        self.shown: dict[type, tuple[tuple[str, ...], Callable] | None] = {}
+        self.last: list[Shot] = []
+        self.number = 0
         self.tables = table_names()
         self.met: dict[int, tuple[KObject, Key]] = {}  # the object too: its id must not be given away again
         self.count: dict[type, int] = {}
@@ -109,7 +155,9 @@ class Camera:
         return known[1]
 
     def take(self, roots: Iterable[KObject], follow: Callable[[KObject, str, Any], bool] | None = None) -> Frame:
-        """Return a Frame of everything reachable from roots; follow(obj, member, target) may prune."""
+        """Return a Frame of everything reachable from roots; a view prunes, and so may follow(obj, member, target)."""
+        if self.view is not None and follow is None:
+            return self.take_view(roots)
         frame, plans = Frame(), self.plans
         waiting = [root for root in roots if root is not None][::-1]
         while waiting:
@@ -143,6 +191,87 @@ class Camera:
             frame[key] = Record(cls, names, tuple(values))
         return frame
 
+    # -- with a view ------------------------------------------------------------------------
+
+    def take_view(self, roots: Iterable[KObject]) -> Frame:
+        """Return a Frame of what the view shows, nearest objects first."""
+        frame, shots = Frame(), self.shots
+        self.number += 1
+        number, before, now = self.number, self.last, []
+        waiting = list(roots)
+        for obj in waiting:  # which grows while it is walked
+            shot = shots.get(id(obj)) or self.shot(obj)
+            if shot is None or shot.frame == number:
+                continue
+            shot.frame = number
+            try:
+                raw = shot.read(obj)
+            except KernelBug:  # it was freed, and somebody still points to it
+                self.forget(shot)
+            else:
+                if raw != shot.raw or shot.loose:
+                    self.develop(shot, raw)
+            frame[shot.key] = shot.record
+            now.append(shot)
+            waiting += shot.targets
+        frame.freed = frozenset(shot.key for shot in before if shot.frame != number and is_freed(shot.obj))
+        self.last = now
+        return frame
+
+    def shot(self, obj: KObject) -> Shot | None:
+        """Begin to remember an object; None if the view does not show its class."""
+        cls = type(obj)
+        if not self.shows(cls):
+            return None
+        names, read = self.shown[cls]  # type: ignore[misc]
+        made = self.shots[id(obj)] = Shot(obj, self.key(obj), names, read)
+        return made
+
+    def forget(self, shot: Shot) -> None:
+        """Replace what is known of an object by the one thing that is left: it was freed."""
+        if shot.names != ("freed",):
+            shot.names, shot.raw, shot.targets = ("freed",), None, []
+            shot.record = Record(shot.record.cls, ("freed",), (True,))
+
+    def shows(self, cls: type) -> bool:
+        """True if the view shows objects of this class; finds out how to read them when it is first asked."""
+        try:
+            return self.shown[cls] is not None
+        except KeyError:
+            wanted = (self.view or {}).get(cls.__name__)
+            self.shown[cls] = None if wanted is None else (names := names_of(cls, wanted), reader(cls, names))
+            return wanted is not None
+
+    def develop(self, shot: Shot, raw: tuple) -> None:
+        """Turn the members of an object, as read, into its Record; an equal one is kept."""
+        values, targets, loose = [], [], False
+        for value in raw:
+            if type(value) in PLAIN or value is _UNTOUCHED:
+                values.append(value)
+                continue
+            loose = loose or not isinstance(value, KObject)
+            kept, found = self.copy(value)
+            values.append(kept)
+            targets += found
+        told = tuple(values)
+        if shot.raw is None or shot.record.values != told:
+            shot.record = Record(type(shot.obj), shot.names, told)
+        shot.raw, shot.targets, shot.loose = raw, targets, loose
+
+    def pointer(self, value: KObject) -> tuple[Key, list[KObject]]:
+        """Return the name of what a pointer leads to, and what is drawn of it: the object, or the one around it."""
+        key = self.key(value)
+        if self.view is None or is_freed(value) or self.shows(type(value)):
+            return key, [value]
+        outer = value._container
+        if outer is None or is_freed(outer) or not self.shows(type(outer)):
+            return key, []
+        inner = Inner(key)
+        inner.outer = self.key(outer)
+        return inner, [outer]
+
+    # -- without one ------------------------------------------------------------------------
+
     def plan(self, cls: type) -> Plan:
         """Make and remember the plan of a class."""
         names = tuple(member.name for member in members(cls))
@@ -160,7 +289,7 @@ class Camera:
         if type(value) in PLAIN:
             return value, []
         if isinstance(value, KObject):
-            return self.key(value), [value]
+            return self.pointer(value)
         if isinstance(value, dict):
             kept, targets = {}, []
             for name, item in list(value.items())[:LONGEST]:
@@ -198,6 +327,41 @@ def table_names() -> dict[int, str]:
     return names
 
 
+def names_of(cls: type, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the members of a class that a view shows; ValueError if it has no such member."""
+    declared = tuple(member.name for member in members(cls))
+    if wanted == ("*",):
+        return declared
+    for name in wanted:
+        if name.partition(".")[0] not in declared:
+            raise ValueError(
+                f"the view shows {cls.__name__}.{name}, but {cls.__name__} has only: {', '.join(declared)}"
+            )
+    return wanted
+
+
+def reader(cls: type, names: tuple[str, ...]) -> Callable[[Any], tuple]:
+    """Return a function that reads these members of an object at once, without bringing late ones into being."""
+    parts = [name.partition(".") for name in names]
+    plain = all(not dot and not _is_late(cls, head) for head, dot, _ in parts)
+    if plain and len(names) > 1:
+        return attrgetter(*names)
+    slots = [(getattr(cls, head).__get__, attrgetter(rest) if dot else None) for head, dot, rest in parts]
+
+    def read(obj: Any) -> tuple:
+        obj._slab  # noqa: B018 - a freed object says so here; its slots would not
+        values = []
+        for slot, rest in slots:
+            try:
+                value = slot(obj)
+                values.append(value if rest is None or value is None else rest(value))
+            except AttributeError:
+                values.append(_UNTOUCHED)
+        return tuple(values)
+
+    return read
+
+
 def _is_late(cls: type, name: str) -> bool:
     """True for a member whose class attribute is not its plain slot: it may be untouched."""
     for base in cls.__mro__:
@@ -227,6 +391,8 @@ def changes(before: Frame, after: Frame) -> Iterator[Change]:
     """Yield what differs: new objects with member "" and before None, gone ones with after None, and members."""
     for key, record in after.items():
         old = before.get(key)
+        if old is record:
+            continue
         if old is None:
             yield Change(key, "", None, record.cls.__name__)
         elif old.values != record.values:

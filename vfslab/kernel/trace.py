@@ -27,6 +27,7 @@ import dis
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Any
@@ -34,7 +35,7 @@ from typing import Any
 from vfslab.include.kernel import Kernel
 from vfslab.kernel.errno import KernelError, name_of
 from vfslab.kernel.sched import cpu
-from vfslab.kernel.snapshot import Camera, Frame
+from vfslab.kernel.snapshot import Camera, Frame, View
 from vfslab.kernel.tracepoint import Point, describe
 from vfslab.lib.kstruct import KObject
 
@@ -50,11 +51,13 @@ class Call:
     args     {name: text}: how the arguments looked when the call began
     objects  {name: object}: those that are live structures
     result   text of what came back; error: the errno's name if it raised; both None while it runs
+    value    what came back, if it is a live structure
+    given    live structures that calls from within this one have returned to it, the last few
     began, ended   moments, in ns since the trace was opened
     """
 
-    __slots__ = ("args", "began", "children", "depth", "ended", "error", "file", "function", "line", "objects")
-    __slots__ += ("parent", "result", "where")
+    __slots__ = ("args", "began", "children", "depth", "ended", "error", "function", "given", "line", "objects")
+    __slots__ += ("parent", "result", "value", "where")
 
     def __init__(self, where: str, code: CodeType, parent: Call | None):
         self.function, self.where, self.line = code.co_name, where, code.co_firstlineno
@@ -64,6 +67,8 @@ class Call:
         self.objects: dict[str, KObject] = {}
         self.result: str | None = None
         self.error: str | None = None
+        self.value: KObject | None = None
+        self.given: deque[KObject] = deque(maxlen=8)
         self.began = self.ended = 0
 
     @property
@@ -82,7 +87,10 @@ class Call:
 
 
 class Trace:
-    """What was seen: roots are the outermost calls, points the tracepoints, frames the snapshots."""
+    """What was seen: roots are the outermost calls, points the tracepoints, frames the snapshots.
+
+    moments: the call and "call" or "return" of each frame; cut: how many frames are missing because of a limit
+    """
 
     def __init__(self, kernel: Kernel):
         self.kernel = kernel
@@ -90,6 +98,7 @@ class Trace:
         self.points: list[Point] = []
         self.frames: list[Frame] = []
         self.moments: list[tuple[Call, str]] = []
+        self.cut = 0
 
     def calls(self) -> Iterator[Call]:
         """Yield all calls in the order they began."""
@@ -120,7 +129,9 @@ class function_graph:  # noqa: N801 - named as in tracefs
     layers     folders to see (default: the storage stack, without kernel/ and lib/)
     functions  if given, only these names
     roots      objects, or a function returning them, to take a snapshot of at each call and return
+    view       take snapshots of what a view shows; without roots: of what the open functions can see, in_sight()
     at         names of functions whose beginnings and ends are snapshot moments (default: all seen)
+    limit      no more than so many snapshots; calls are seen all the same
     """
 
     def __init__(
@@ -130,17 +141,20 @@ class function_graph:  # noqa: N801 - named as in tracefs
         layers: Iterable[str] = LAYERS,
         functions: Iterable[str] | None = None,
         roots: Iterable[KObject] | Callable[[], Iterable[KObject]] | None = None,
+        view: View | None = None,
         at: Iterable[str] | None = None,
+        limit: int | None = None,
     ):
         self.trace = Trace(kernel)
         self.kernel = kernel
         self.layers = tuple(layers)
         self.functions = None if functions is None else frozenset(functions)
-        self.roots = roots
+        self.roots = self.in_sight if roots is None and view is not None else roots
+        self.limit = limit
         self.at = None if at is None else frozenset(at)
         self.known: dict[CodeType, str | None] = {}
         self.open: list[Call] = []
-        self.camera = Camera()
+        self.camera = Camera(view)
         self.zero = 0
 
     def __enter__(self) -> Trace:
@@ -160,6 +174,7 @@ class function_graph:  # noqa: N801 - named as in tracefs
         else:
             sys.settrace(self.outer)
         self.kernel.tracers.remove(self)
+        self.roots = None  # what is still open has no end of its own: no pictures of it
         while self.open:
             self._leave(None, None)
 
@@ -197,19 +212,36 @@ class function_graph:  # noqa: N801 - named as in tracefs
 
     def _leave(self, result: Any, error: BaseException | None) -> None:
         """The innermost function ends, with a result or an error."""
-        call = self.open.pop()
+        call = self.open[-1]
         call.ended = time.perf_counter_ns() - self.zero
         if error is None:
             call.result = describe(result)
+            call.value = result if isinstance(result, KObject) else None
+            if call.value is not None and call.parent is not None:
+                call.parent.given.append(result)
         else:
             call.error = name_of(error.errno) if isinstance(error, KernelError) else type(error).__name__
         self._moment(call, "return")
+        self.open.pop()
 
     def _moment(self, call: Call, what: str) -> None:
-        if self.roots is not None and (self.at is None or call.function in self.at):
-            roots = self.roots() if callable(self.roots) else self.roots
-            self.trace.frames.append(self.camera.take(roots))
-            self.trace.moments.append((call, what))
+        if self.roots is None or (self.at is not None and call.function not in self.at):
+            return
+        if self.limit is not None and len(self.trace.frames) >= self.limit:
+            self.trace.cut += 1
+            return
+        roots = self.roots() if callable(self.roots) else self.roots
+        self.trace.frames.append(self.camera.take(roots))
+        self.trace.moments.append((call, what))
+
+    def in_sight(self) -> list[KObject]:
+        """Return what the open functions can see: the running task, their arguments, what calls have given them."""
+        roots = [cpu.current]
+        for call in self.open:
+            roots += call.objects.values()
+            roots += call.given
+        value = self.open[-1].value
+        return roots if value is None else [*roots, value]
 
     # -- Python 3.12 and later: sys.monitoring ----------------------------------------------------
 
