@@ -1,0 +1,43 @@
+"""The small image that ships: what mke2fs makes of it, and what the figures need of it."""
+
+import subprocess
+
+import pytest
+
+import vfslab
+from tests.conftest import needs_program
+from vfslab.data import small_image
+from vfslab.data.make_small_image import make_small_image, numbered
+
+
+@needs_program("mke2fs", "debugfs")
+def test_the_small_image_is_made_anew_byte_for_byte(tmp_path):
+    path = tmp_path / "small.img"
+    version = subprocess.run(["mke2fs", "-V"], capture_output=True, text=True).stderr
+    if "1.47.0" not in version:
+        pytest.skip("another version of e2fsprogs may make other bytes")
+    make_small_image(path)
+    assert path.read_bytes() == small_image()
+
+
+@needs_program("e2fsck")
+def test_e2fsck_finds_the_small_image_clean(tmp_path):
+    path = tmp_path / "small.img"
+    path.write_bytes(small_image())
+    assert subprocess.run(["e2fsck", "-fn", path], capture_output=True).returncode == 0
+
+
+def test_the_small_image_holds_a_long_file_and_one_with_a_tree_of_two_levels():
+    with vfslab.boot() as k:
+        k.attach("vda", small_image(), read_only=True)
+        p = k.process()
+        p.mkdir("/mnt")
+        p.mount("/dev/vda", "/mnt", "ext4", "ro")
+        fd = p.open("/mnt/long.txt", p.O_RDONLY)
+        assert p.read(fd, 1 << 20) == numbered(20 << 10)
+        p.close(fd)
+        fd = p.open("/mnt/holes.txt", p.O_RDONLY)
+        data = p.read(fd, 1 << 20)
+        p.close(fd)
+    assert len(data) == 199 << 10
+    assert data[198 << 10 :] == numbered(1024) and data[197 << 10 : 198 << 10] == bytes(1024)
