@@ -18,6 +18,7 @@ STYLES = (
     ("disk", "dotted"),
     ("call", "solid"),
     ("return", "dashed"),
+    ("back", "dashed"),
     ("", "solid"),
 )
 FONT = 'fontname="Courier,monospace"'
@@ -89,7 +90,9 @@ def edges(graph: Graph) -> list[str]:
                 if row.row is not None and other.name == row.row:
                     head = f"{quote(target.key)}:l{place}"
             tail = f"{quote(box.key)}:r{number}:e" if graph.rankdir == "LR" else f"{quote(box.key)}:r{number}"
-            lines.append(f"  {tail} -> {head} [style={styles.get(row.kind, 'solid')}];")
+            # a pointer back is drawn, but does not decide what stands left of what
+            back = ", constraint=false" if row.kind == "back" else ""
+            lines.append(f"  {tail} -> {head} [style={styles.get(row.kind, 'solid')}{back}];")
     for arrow in graph.arrows:
         if arrow.tail in graph.boxes and arrow.head in graph.boxes:
             label = f", label={quote(arrow.label)}" if arrow.label else ""

@@ -17,7 +17,8 @@ from collections.abc import Iterable
 class Row:
     """One line of a box: a member and its value; `to` names the box it points to, `row` a row of that box.
 
-    kind   "Ref" (holds a reference), "Ptr" (does not), "disk" (an address on disk), "call", ""
+    kind   "Ref" (holds a reference), "Ptr" (does not), "back" (a pointer back to where one came from),
+           "disk" (an address on disk), "call", ""
     mark   True if the row is to stand out (it just changed)
     """
 
