@@ -42,6 +42,7 @@ FIGURES = MappingProxyType(
         "F5": Figure("From the superblock to the bytes of inode 2", "ondisk", "inode_address"),
         "F6": Figure("Inode table and directory blocks: names, hard and soft links", "ondisk", "names_and_inodes"),
         "F9": Figure("The mount hash table before and after a mount", "mounts", "mount_after"),
+        "F12": Figure("A disk and its partitions: from the node in /dev to the driver", "block", "disk_and_driver"),
         "F15": Figure("Descriptor, file, dentry, inode, data: dup() and a hard link", "vfs", "abstractions"),
     }
 )
@@ -49,7 +50,9 @@ FIGURES = MappingProxyType(
 
 def draw(name: str, image: str | None = None) -> Graph:
     """Return the graph of one figure, played on the image that ships or on a given one. KeyError if there is none."""
-    graph = FIGURES[name].scene()(image)
+    from vfslab.teach.figures.parts import renumbered
+
+    graph = renumbered(FIGURES[name].scene()(image))
     graph.title = f"{name}: {FIGURES[name].title}"
     return graph
 
