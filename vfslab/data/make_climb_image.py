@@ -32,6 +32,7 @@ FEATURES = (
 HELLO = "One extent is enough for me.\n"
 POEM = "I lie in pieces, line by line,\nand each in another place:\nwho reads me needs four extents,\nin order, without haste.\n"
 LETTER = "An old letter. Its file was deleted, its blocks were not wiped.\n"
+NEW = "I was given the inode of a file that had been removed.\n"
 WRITTEN = "This block was written; those behind it are only reserved.\n"
 
 
@@ -82,15 +83,17 @@ def tree(top):
         os.utime(path, (TIME, TIME))
 
 
-# The free blocks in front of everything else are made scarce, so that poem.txt falls into four pieces; the letter is
-# deleted right before its blocks are reserved for another file.
+# new.txt gets the inode of docs/removed, the first that is free. The letter's blocks are free when they are reserved for
+# unwritten.txt. Then free blocks are made scarce, so that poem.txt falls into four pieces.
 REQUESTS = f"""\
 set_current_time @{TIME}
 rm docs/removed
 write letter letter
 rm letter
+write new new.txt
 write written unwritten.txt
 fallocate unwritten.txt 1 4
+set_inode_field new.txt mode 0100644
 set_inode_field unwritten.txt size {5 * BLOCK}
 set_inode_field unwritten.txt mode 0100644
 {{scatter}}write poem.txt poem.txt
@@ -144,7 +147,8 @@ def make_climb_image(path):
         work = Path(name)
         (work / "mke2fs.conf").write_text(MKE2FS_CONF)
         tree(work / "tree")
-        (work / "letter").write_text("".join(block(LETTER) for _ in range(5)))
+        (work / "letter").write_text("".join(block(LETTER) for _ in range(6)))
+        (work / "new").write_text(NEW)
         (work / "written").write_text(block(WRITTEN))
         (work / "poem.txt").write_text("".join(block(line + "\n") for line in POEM.splitlines()))
         with open(path, "wb") as image:
