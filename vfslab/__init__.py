@@ -16,6 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vfslab.init.machine import Machine
     from vfslab.kernel.errno import KernelError
     from vfslab.lib.kstruct import KernelBug
@@ -45,12 +47,21 @@ FACE = {
     "trace": "vfslab.teach.notebook",
     "explore": "vfslab.teach.explorer",
     "revert": "vfslab.teach.livepatch",
-    "source": "vfslab.teach.livepatch",
+    "source": "vfslab.teach.source",
 }
 
 
-def boot(memory: int = 64 << 20) -> Machine:
-    """Return a freshly booted kernel whose caches take at most about memory bytes."""
+def boot(memory: int = 64 << 20, stub: str | Iterable[str] | None = None) -> Machine:
+    """Return a freshly booted kernel whose caches take at most about memory bytes.
+
+    stub: functions that raise ENOSYS until a %%kernel cell brings them: a kernel file ("fs/namei.py"), some
+    of its functions ("fs/namei.py:step_into,lookup_fast"), or a list of such. There is one kernel with stubs
+    at a time: booting the next one shuts the one before down.
+    """
+    if stub is not None:
+        from vfslab.teach.livepatch import boot_stubbed
+
+        return boot_stubbed(memory, stub)
     from vfslab.init.machine import boot
 
     return boot(memory)

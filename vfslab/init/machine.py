@@ -12,11 +12,17 @@ from vfslab.drivers import hostdisk
 from vfslab.fs.ext4.super import ext4_sops
 from vfslab.include.kernel import Kernel
 from vfslab.init.main import running, shutdown, spawn, start_kernel
+from vfslab.kernel.sched import cpu
 from vfslab.user.libc import Process
 
 
 def boot(memory: int = 64 << 20) -> Machine:
-    """Return a freshly booted machine whose caches take at most about memory bytes."""
+    """Return a freshly booted machine whose caches take at most about memory bytes.
+
+    RuntimeError while another one runs patched code: this one would run the same code.
+    """
+    for patch in cpu.klp_patches:
+        patch.check_boot()
     return Machine(start_kernel(memory))
 
 
@@ -41,6 +47,13 @@ class Machine:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
+        kernel.state["machine"] = self  # as long as a process holds the kernel, it runs
+        cpu.machines.add(self)
+
+    @property
+    def patch(self) -> Any:
+        """The live patch in force on this kernel (teach/livepatch.py), or None."""
+        return next((patch for patch in cpu.klp_patches if patch.machine is self), None)
 
     def attach(self, name: str, source: Any, read_only: bool = False) -> None:
         """Make a disk of a host file (path, bytes, bytearray or file object): /dev/NAME, its partitions /dev/NAME1 ..."""
@@ -65,8 +78,14 @@ class Machine:
         return [text for _level, text in self.kernel.log]
 
     def shutdown(self) -> None:
-        """End processes and mounts, and close the host's files. A second time nothing happens."""
+        """End processes and mounts, and close the host's files. A second time nothing happens.
+
+        Patched code is reverted first: what ends here must end as the package says.
+        """
+        if self.patch:
+            self.patch.revert()
         shutdown(self.kernel)
+        cpu.machines.discard(self)
 
     def check_running(self) -> None:
         """Raise RuntimeError after shutdown."""
@@ -80,4 +99,7 @@ class Machine:
         self.shutdown()
 
     def __repr__(self) -> str:
-        return f"<vfslab {self.kernel.release.decode()}, {'running' if self.kernel.running else 'shut down'}>"
+        state = "running" if self.kernel.running else "shut down"
+        if self.patch:
+            state += f" patched code ({', '.join(self.patch.files())})"
+        return f"<vfslab {self.kernel.release.decode()}, {state}>"

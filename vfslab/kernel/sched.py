@@ -4,13 +4,17 @@
 kernel. It is per host thread; entering a system call sets it, and a kernel lets one host
 thread in at a time.
 
-Linux: `current`, kernel/fork.c, kernel/exit.c, as far as files are concerned.
+Code belongs to the process, not to a kernel: who changes it while it runs (teach/livepatch.py) must
+know of all kernels. So `cpu` also holds, for all threads alike, the machines that run and the patches in force.
+
+Linux: `current`, kernel/fork.c, kernel/exit.c, as far as files are concerned; klp_patches of kernel/livepatch/core.c.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from vfslab.include.kernel import Kernel
@@ -18,10 +22,12 @@ if TYPE_CHECKING:
 
 
 class Cpu(threading.local):
-    """The processor as seen from one host thread."""
+    """The processor as seen from one host thread: current and kernel; and what all threads share."""
 
     current: TaskStruct = None  # type: ignore[assignment]
     kernel: Kernel = None  # type: ignore[assignment]
+    machines: ClassVar[weakref.WeakSet] = weakref.WeakSet()  # booted and not shut down; one that nobody holds is gone
+    klp_patches: ClassVar[list[Any]] = []
 
 
 cpu = Cpu()
