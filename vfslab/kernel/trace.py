@@ -188,7 +188,8 @@ class function_graph:  # noqa: N801 - named as in tracefs
             pass
         where = None
         if code.co_filename.startswith(PACKAGE) and code.co_name[0] != "<":
-            path = code.co_filename[len(PACKAGE) :].replace(os.sep, "/").partition(" (")[0]  # "fs/namei.py (In[3])": a patch
+            # A live patch is named after its file and its cell: "fs/namei.py (In[3])".
+            path = code.co_filename[len(PACKAGE) :].replace(os.sep, "/").partition(" (")[0]
             wanted = self.functions is None or code.co_name in self.functions
             if wanted and path.startswith(self.layers) and path not in QUIET:
                 where = path
