@@ -49,8 +49,9 @@ def check(kernel):
 
 def left_over(kernel):
     """Return what a kernel has that was shut down, though it should have nothing."""
-    tables = (kernel.dentry_hashtable, kernel.mount_hashtable, kernel.mountpoint_hashtable, kernel.tasks)
-    return [one for table in tables for one in table.values()]
+    tables = (kernel.mount_hashtable, kernel.mountpoint_hashtable, kernel.tasks)
+    dentries = kernel._slab.alive(Dentry)
+    return [one for table in tables for one in table.values()] + [f"{dentries} dentries"] * bool(dentries)
 
 
 def pinned(obj):

@@ -12,17 +12,19 @@ The life of a dentry:
                    │                    └────────── d_lookup ──────────┘          │
                    └─last dput─▶ freed ◀── memory is short, or the tree goes away ┘
 
+Linux hashes all dentries into one table by (parent, name), and lists the children of each besides. Here d_children
+is both: a dictionary of a directory's own, {name: dentry}. That is one look instead of two, and less memory.
+
 A lookup that finds an unused dentry leaves it on the LRU list; the shrinker notices d_count
 and takes it off. Being used and left once more while on the list sets DCACHE_REFERENCED: one more round to live.
 
 Linux: fs/dcache.c, include/linux/dcache.h.   Chapter 4.
-Left out: d_hash and d_compare (names are compared byte by byte), lookups that run in parallel
+Left out: the global dentry_hashtable, d_hash and d_compare (names are compared byte by byte), lookups that run in parallel
 in one directory (nothing comes between a lookup's miss and its d_add), aliases for exported
 filesystems, NUMA and memcg lists.
 
 Always true
-  D1  a hashed dentry is found by d_lookup(d_parent, d_name), and stands in d_parent.d_children;
-      s_dentry_hashtable of every superblock, and nd.dentry_hashtable, are the kernel's one table
+  D1  a hashed dentry is found by d_lookup(d_parent, d_name): it stands in d_parent.d_children under its name
   D2  d_count > 0 keeps a dentry and its ancestors in memory: each child counts once in its parent
   D3  once others can find a dentry, d_parent, d_name and d_inode change only while d_seq is odd:
       a walk that takes no references will tell by it that what it read was torn (Linux's RCU-walk)
@@ -238,12 +240,11 @@ def d_add(dentry: Dentry, inode: Inode | None) -> None:
 def d_rehash(dentry: Dentry) -> None:
     """Put an unhashed dentry into the hash table, under its parent and name."""
     parent, name = dentry.d_parent, dentry.d_name
-    if dentry.d_sb.s_dentry_hashtable.setdefault((parent, name), dentry) is not dentry:
-        raise KernelBug(f"{name!r} below {parent} is hashed already, for another dentry")
     children = parent.d_children
     if children is None:
         children = parent.d_children = {}
-    children[name] = dentry
+    if children.setdefault(name, dentry) is not dentry:
+        raise KernelBug(f"{name!r} below {parent} is hashed already, for another dentry")
     dentry.d_flags &= ~DCACHE_UNHASHED
 
 
@@ -288,7 +289,8 @@ def d_lookup(parent: Dentry, name: bytes) -> Dentry | None:
 
     None means "not cached", not "no such file": only the filesystem knows that.
     """
-    dentry = parent.d_sb.s_dentry_hashtable.get((parent, name))
+    children = parent.d_children
+    dentry = children.get(name) if children else None
     if dentry is not None:
         dentry.d_count += 1
     return dentry
@@ -298,9 +300,7 @@ def __d_drop(dentry: Dentry) -> None:
     """Unhash a dentry, if it is hashed: no lookup will find it."""
     if dentry.d_flags & DCACHE_UNHASHED:
         return
-    parent, name = dentry.d_parent, dentry.d_name
-    del dentry.d_sb.s_dentry_hashtable[parent, name]
-    del parent.d_children[name]
+    del dentry.d_parent.d_children[dentry.d_name]
     dentry.d_flags |= DCACHE_UNHASHED
     dentry.d_seq += 2  # not what it was, though nothing was torn (D3)
 

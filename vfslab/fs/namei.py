@@ -37,7 +37,7 @@ Always true
   P1  before a component is looked up, nd.path is known to be a directory that the task may search
   P2  nd.path, and the link of each Saved on nd.stack, hold one reference on mount and dentry;
       nd.root holds none: it is borrowed from the task, or from the descriptor the walk began at
-  P3  `.`, `..` and the empty name are never in the dentry table: lookup_fast does not find them
+  P3  `.`, `..` and the empty name are never in d_children: lookup_fast does not find them
   P4  a walk leaves nd.root's tree neither by `..` nor by an absolute link
   P5  after a failed walk every reference it took has been given back
 
@@ -125,7 +125,6 @@ def set_nameidata(dfd: int, name: Filename) -> Nameidata:
     task = nd.task = cpu.current
     nd._nr = task.pid
     nd.dfd, nd.name = dfd, name
-    nd.dentry_hashtable = task.kernel.dentry_hashtable  # the one that all superblocks point to, a step closer
     nd.saved = task.nameidata
     task.nameidata = nd
     return nd
@@ -271,7 +270,8 @@ def walk_uncached(nd: Nameidata, flags: int) -> bytes | None:
 
 def lookup_fast(nd: Nameidata) -> Dentry | None:
     """Return the cached dentry for nd.last below nd.path, with a reference, or None if it is not cached."""
-    dentry = nd.dentry_hashtable.get((nd.path.dentry, nd.last))
+    children = nd.path.dentry.d_children
+    dentry = children.get(nd.last) if children else None
     if dentry is not None:
         dentry.d_count += 1
         if dentry.d_flags & DCACHE_OP_REVALIDATE and not d_revalidate(dentry, nd.flags):

@@ -69,7 +69,6 @@ def alloc_super(fc: FsContext) -> SuperBlock:
     """Return a blank superblock, in the kernel's list, with a shrinker for its caches."""
     kernel = cpu.kernel
     sb = kzalloc(SuperBlock, s_type=fc.fs_type, s_flags=fc.sb_flags, s_fs_info=fc.s_fs_info)
-    sb.s_dentry_hashtable = kernel.dentry_hashtable
     sb.s_shrink = kzalloc(Shrinker, count_objects=super_cache_count, scan_objects=super_cache_scan, private_data=sb)
     register_shrinker(sb.s_shrink)
     kernel.super_blocks.append(sb)

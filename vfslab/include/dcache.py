@@ -22,7 +22,7 @@ DCACHE_OP_REVALIDATE = 0x4
 DCACHE_OP_DELETE = 0x8
 DCACHE_DISCONNECTED = 0x20
 DCACHE_REFERENCED = 0x40  # used since the shrinker last looked: gets a second chance
-DCACHE_UNHASHED = 0x80  # not in the hash table; Linux tells by d_hash.pprev
+DCACHE_UNHASHED = 0x80  # not in d_parent.d_children; Linux tells by d_hash.pprev
 DCACHE_DONTCACHE = 0x100
 DCACHE_CANT_MOUNT = 0x200
 DCACHE_SHRINK_LIST = 0x400
@@ -58,7 +58,7 @@ class Dentry(KObject):
 
     d_count    references, -128 when dead; Linux keeps it in d_lockref beside d_lock
     d_seq      even when at rest; odd while d_name, d_parent or d_inode change
-    d_children names cached below this directory, by name
+    d_children names cached below this directory, by name: its part of Linux's dentry_hashtable
     d_alias    the next dentry of the same inode; inode.i_dentry is the first
     """
 

@@ -155,7 +155,6 @@ class SuperBlock(KObject):
     s_dentry_lru: dict = fresh(dict)
     s_inode_lru: OrderedDict = fresh(OrderedDict)
     s_inode_hashtable: dict[int, Ptr[Inode]] = fresh(dict)
-    s_dentry_hashtable: Ptr[dict] = None  # the kernel's one table, a step closer (see fs/dcache.py)
     s_shrink: Ptr[Shrinker] = None
     s_umount: Embedded[RwSemaphore] = embedded(RwSemaphore, name="s_umount")
     s_vfs_rename_mutex: Embedded[Mutex] = embedded(Mutex, name="s_vfs_rename_mutex")

@@ -1,7 +1,6 @@
 """All that is global in Linux, as one object: two kernels can live side by side.
 
-Linux: the static variables of fs/dcache.c (dentry_hashtable),
-fs/namespace.c (mount_hashtable), fs/filesystems.c, block/genhd.c, ...   A hash table is a dict here.
+Linux: the static variables of fs/namespace.c (mount_hashtable), fs/filesystems.c, block/genhd.c, ...   A hash table is a dict here.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ class Kernel(KObject):
     """One running kernel.
 
     sys_call_table   {name: function(*args)}; composed by init from the tables of the files that define them
-    dentry_hashtable {(parent Dentry, name): Dentry}; of inodes, each superblock has a table of its own
     mount_hashtable  {(parent Vfsmount, mountpoint Dentry): Mount}; mountpoint_hashtable {Dentry: Mountpoint}
+                     (no dentry_hashtable: each directory has its part of it, d_children; no inode_hashtable:
+                     each superblock has its own)
     bdev_map         {device number: BlockDevice}; chrdev_map {device number: Device}
     device_add       functions (BlockDevice, added: bool) to tell when a device comes or goes (devtmpfs)
     copy_task        functions (child, parent) to call when a task forks: files, paths, namespaces are copied above us
@@ -37,7 +37,6 @@ class Kernel(KObject):
     sys_call_table: dict = fresh(dict)
     file_systems: dict[bytes, Ptr[FileSystemType]] = fresh(dict)
     super_blocks: list[Ptr[SuperBlock]] = fresh(list)
-    dentry_hashtable: dict = fresh(dict)
     mount_hashtable: dict = fresh(dict)
     mountpoint_hashtable: dict = fresh(dict)
     disks: dict[bytes, Ptr[Gendisk]] = fresh(dict)

@@ -83,7 +83,6 @@ class Nameidata(KObject):
     saved: Ptr[Nameidata] = None
     dfd: int = 0
     task: Ptr[TaskStruct] = None
-    dentry_hashtable: Ptr[dict] = None
 
 
 @kstruct
