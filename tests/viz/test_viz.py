@@ -83,8 +83,8 @@ def test_the_svg_has_a_role_a_title_and_a_description(scene):
 def test_without_an_engine_the_hint_says_what_to_install(monkeypatch):
     from vfslab.viz import render
 
-    monkeypatch.setattr(render, "_pygraphviz", lambda dot: None)
-    monkeypatch.setattr(render, "_program", lambda dot: None)
+    monkeypatch.setattr(render, "_pygraphviz", lambda dot, form: None)
+    monkeypatch.setattr(render, "_program", lambda dot, form: None)
     with pytest.raises(NoEngine, match="pip install pygraphviz"):
         render.to_svg("digraph g {}")
 

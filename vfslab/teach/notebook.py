@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-from vfslab.kernel.trace import Trace, function_graph
+from vfslab.include.kernel import Kernel
+from vfslab.kernel.trace import Trace
+from vfslab.lib.kstruct import KObject
 from vfslab.viz.dot import to_dot
+from vfslab.viz.film import Album, Film
 from vfslab.viz.model import Graph
+from vfslab.viz.objects import graph_of
 from vfslab.viz.render import NoEngine, to_svg
 from vfslab.viz.text import to_text
+from vfslab.viz.timeline import Timeline, traced
+from vfslab.viz.views import EVERYTHING
+
+CHOICES = ("view", "layers", "functions", "at", "title", "limit")
 
 
 class Picture:
@@ -52,11 +61,48 @@ def installation() -> None:
         print("\n".join(line for line in lines if line.startswith(("missing", "not complete"))))
 
 
-def trace(machine: Any, **choice: Any) -> function_graph:
-    """Return a tracer of a booted kernel's functions, for `with trace(k) as t:`; choices as for function_graph."""
-    return function_graph(machine.kernel, **choice)
+def trace(what: Any, *args: Any, **choice: Any) -> Timeline:
+    """Return a Timeline: of all that happens inside `with trace(k) as t:`, or of one call, `trace(p.stat, "/a")`.
+
+    view       what is drawn (viz/views.py: PATH_WALK, MOUNTS, FILES, PAGE_CACHE, BLOCK, EXT4, EVERYTHING)
+    layers     folders whose functions are seen, such as ("fs/",); default: the storage stack
+    functions  only functions of these names; at: only they are steps, all are in the call tree
+    Of one call: what it returned is t.result; an OSError is not raised, but kept as t.error. Other keywords are
+    the call's own: trace(p.open, "/a", dir_fd=3).
+    """
+    ours = {name: choice.pop(name) for name in CHOICES if name in choice}
+    if not callable(what):
+        if args or choice:
+            raise TypeError(
+                f"trace(k) has no {', '.join(map(str, args)) or ', '.join(choice)}; it has {', '.join(CHOICES)}"
+            )
+        return Timeline(kernel_of(what), **ours)
+    title = f"{getattr(what, '__name__', 'call')}({', '.join(map(repr, args))})"
+    return traced(kernel_of(what), functools.partial(what, *args, **choice), **{"title": title, **ours})
 
 
-def requests(t: Trace) -> list[tuple[int, int]]:
+def draw(objects: Any, view: Any = None, title: str = "") -> Film:
+    """Return a picture of live objects, and of what the view lets one reach from them."""
+    view = EVERYTHING if view is None else view
+    roots = [objects] if isinstance(objects, KObject) else list(objects)
+    wrong = [root for root in roots if not isinstance(root, KObject)]
+    if wrong:
+        raise TypeError(f"draw() takes structures of a kernel, such as p.task, not {type(wrong[0]).__name__}")
+    graph = graph_of(roots, view, title or ", ".join(map(repr, roots)))
+    return Album([("", graph)])
+
+
+def kernel_of(what: Any) -> Any:
+    """Return the kernel that something belongs to: a machine, a process, or a method of one."""
+    if isinstance(what, Kernel):
+        return what
+    for holder in (what, getattr(what, "__self__", None)):
+        kernel = getattr(holder, "kernel", None) or getattr(getattr(holder, "task", None), "kernel", None)
+        if isinstance(kernel, Kernel):
+            return kernel
+    raise TypeError("trace() takes a machine, `with trace(k) as t:`, or a method of a process, trace(p.stat, '/a')")
+
+
+def requests(t: Trace | Timeline) -> list[tuple[int, int]]:
     """Return (first sector, bytes) of each request that a trace saw going to the driver."""
     return [(p.values["sector"], p.values["bytes"]) for p in t.points if p.name == "block_rq_issue"]

@@ -20,6 +20,7 @@ class Row:
     kind   "Ref" (holds a reference), "Ptr" (does not), "back" (a pointer back to where one came from),
            "disk" (an address on disk), "call", ""
     mark   True if the row is to stand out (it just changed)
+    member the declared member that the row shows, where it is one
     """
 
     name: str
@@ -28,11 +29,15 @@ class Row:
     row: str | None = None
     kind: str = ""
     mark: bool = False
+    member: str = ""
 
 
 @dataclasses.dataclass
 class Box:
-    """One object: key is its identity, title what is written on top, group its colour and meaning."""
+    """One object: key is its identity, title what is written on top, group its colour and meaning.
+
+    tag: by which names the running function knows it ("nd", "dentry").
+    """
 
     key: str
     title: str
@@ -41,6 +46,7 @@ class Box:
     cluster: str = ""
     mark: bool = False
     tip: str = ""
+    tag: str = ""
 
 
 @dataclasses.dataclass

@@ -3,21 +3,25 @@
     graph_of([file], view=FILE_VIEW)          from live objects
     graph_of_frame(frame, view, before=...)   from a snapshot, changes tinted
 
-A view is data: {class name: (members to show)}; "*" shows all that are not empty. Classes
-that a view does not name are not drawn, and pointers to them end in the target's name.
+A view is data: {class name: (members to show)}; "*" shows all. Classes that a view does not
+name are not drawn, and pointers to them end in the target's name. "path.dentry" is a member of
+an embedded structure, shown where it lies; a pointer to an embedded structure leads to the box
+of the object around it. Views with names of their own: views.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
-from vfslab.kernel.snapshot import Bytes, Frame, Key, More, Record, changes, take
+from vfslab.kernel.snapshot import Bytes, Camera, Frame, Inner, Key, More, Record, View, changes
 from vfslab.lib.kstruct import KObject, members
 from vfslab.viz.colors import group_of
-from vfslab.viz.model import Graph, Row
+from vfslab.viz.model import Box, Graph, Row
 
-View = Mapping[str, tuple[str, ...]]
+LONGEST = 160  # characters of a value
 OCTAL = frozenset({"i_mode", "mode", "umask", "ia_mode"})
 HEX = frozenset(
     {"flags", "d_flags", "mnt_flags", "s_flags", "s_magic", "f_mode", "f_flags", "i_state", "b_state", "bi_opf"}
@@ -26,8 +30,7 @@ HEX = frozenset(
 
 def graph_of(objects: Iterable[KObject], view: View, title: str = "", alt: str = "") -> Graph:
     """Return a graph of the objects and all that the view lets one reach from them."""
-    frame = take(objects, follow=lambda obj, member, target: shows(view, obj, member, target))
-    return graph_of_frame(frame, view, title, alt)
+    return graph_of_frame(Camera(view).take(objects), view, title, alt)
 
 
 def shows(view: View, obj: KObject, member: str, target: KObject) -> bool:
@@ -38,27 +41,68 @@ def shows(view: View, obj: KObject, member: str, target: KObject) -> bool:
 
 def graph_of_frame(frame: Frame, view: View, title: str = "", alt: str = "", before: Frame | None = None) -> Graph:
     """Return a graph of a snapshot; what differs from `before` is marked."""
-    graph = Graph(title, alt)
-    changed = {(c.key, c.member) for c in changes(before, frame)} if before is not None else set()
-    for key, record in frame.items():
-        members = view.get(record.cls.__name__)
-        if members is None:
-            continue
-        box = graph.box(key, heading(key, record), group=group_of(record.cls.__name__))
-        box.mark = (key, "") in changed
-        for name in record.members if members == ("*",) else members:
-            if name in record.members:
-                rows = rows_of(frame, record, name)
-                for row in rows:
-                    row.mark = (key, name) in changed
-                box.rows += rows
-    return graph
+    return Drawer(view).graph(frame, before, title, alt)
+
+
+class Drawer:
+    """Makes graphs of many snapshots of one run; the box of an object that has not changed is made once."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.made: dict[Key, tuple[Record, list[bool], Box]] = {}
+
+    def graph(self, frame: Frame, before: Frame | None = None, title: str = "", alt: str = "") -> Graph:
+        """Return a graph of a snapshot; what differs from `before` is marked. Boxes may be shared between graphs."""
+        graph = Graph(title, alt)
+        changed: dict[Key, set[str]] = {}
+        for change in changes(before, frame) if before is not None else ():
+            changed.setdefault(change.key, set()).add(change.member)
+        for key, record in frame.items():
+            if record.cls.__name__ in self.view:
+                box = self.box(frame, key, record)
+                graph.boxes[key] = marked(box, changed[key]) if key in changed else box
+        return graph
+
+    def box(self, frame: Frame, key: Key, record: Record) -> Box:
+        """Return the box of one object; it depends on its record, and on which of its targets are drawn."""
+        known = self.made.get(key)
+        if known is not None and known[0] is record:
+            if [row.to in frame for row in known[2].rows] == known[1]:
+                return known[2]
+        box = box_of(frame, key, record, self.view[record.cls.__name__])
+        self.made[key] = record, [row.to in frame for row in box.rows], box
+        return box
+
+
+def box_of(frame: Frame, key: Key, record: Record, names: tuple[str, ...]) -> Box:
+    """Return the box of one object with the named members, "*" for all."""
+    box = Box(key, heading(key, record), [], group_of(record.cls.__name__))
+    held = record.members
+    if "freed" in held:
+        box.rows.append(Row("freed", "and still pointed to", member="freed"))
+    for name in held if names == ("*",) else names:
+        if name in held:
+            box.rows += rows_of(frame, record, name, held[name])
+        elif name.partition(".")[0] in held:  # a frame taken without a view: the embedded structure has a record
+            head, _, rest = name.partition(".")
+            inside = frame.get(held[head]) if isinstance(held[head], Key) else None
+            if inside is not None and rest in inside.members:
+                box.rows += rows_of(frame, record, name, inside.members[rest])
+    return box
+
+
+def marked(box: Box, changed: set[str]) -> Box:
+    """Return a copy of a box with what changed marked; "" among the members means: the whole box is new."""
+    rows = [dataclasses.replace(row, mark=row.member in changed) for row in box.rows]
+    return dataclasses.replace(box, rows=rows, mark="" in changed)
 
 
 def heading(key: Key, record: Record) -> str:
     """Return what is written on top of a box: "Dentry#3 src.img"."""
     members = record.members
     label = key.split("@")[0] if "@" in key else str(key)
+    if "freed" in members:
+        return f"{label} freed"
     for name in ("d_name", "s_id", "disk_name", "comm", "name"):
         value = members.get(name)
         if isinstance(value, bytes) and value:
@@ -68,29 +112,42 @@ def heading(key: Key, record: Record) -> str:
     return label
 
 
-def rows_of(frame: Frame, record: Record, name: str) -> list[Row]:
+def rows_of(frame: Frame, record: Record, name: str, value: Any) -> list[Row]:
     """Return the rows of one member: one, or one for each item of a list or table of objects."""
-    kind = next((member.kind for member in members(record.cls) if member.name == name), "")
-    value = record.members[name]
+    kind = kind_of(record.cls, name)
     if isinstance(value, dict):
         rows = []
         for label, item in value.items():
             if isinstance(item, Key):
-                rows.append(Row(f"{name}[{label_text(name, label)}]", "" if item in frame else item, item, kind=kind))
-        return rows or [Row(name, show(name, value))]
+                text = "" if item in frame else item
+                rows.append(Row(f"{name}[{label_text(name, label)}]", text, target(item), kind=kind, member=name))
+        return rows or [Row(name, show(name, value), member=name)]
     if isinstance(value, tuple) and any(isinstance(item, Key) for item in value):
         return [
-            Row(
-                f"{name}[{number}]",
-                "" if item in frame else show(name, item),
-                item if isinstance(item, Key) else None,
-                kind=kind,
-            )
-            for number, item in enumerate(value)
+            Row(f"{name}[{place}]", "" if item in frame else show(name, item), target(item), kind=kind, member=name)
+            for place, item in enumerate(value)
         ]
-    if isinstance(value, Key):
-        return [Row(name, str(value).split("@")[0], value, kind=kind)]
-    return [Row(name, show(name, value))]
+    return [Row(name, show(name, value), target(value), kind=kind if isinstance(value, Key) else "", member=name)]
+
+
+def target(value: Any) -> Key | None:
+    """Return the box that a value points to: the object's, or that of the one it is embedded in."""
+    if isinstance(value, Inner):
+        return value.outer
+    return value if isinstance(value, Key) else None
+
+
+@cache
+def kind_of(cls: type[KObject], name: str) -> str:
+    """Return how a member is declared: "Ref", "Ptr", ...; "path.dentry" is looked up in struct path."""
+    head, _, rest = name.partition(".")
+    for member in members(cls):
+        if member.name == head:
+            if not rest:
+                return member.kind
+            inner = next((c for c in KObject.__subclasses__() if c.__name__ == member.target and c._annotations), None)
+            return kind_of(inner, rest) if inner is not None else "Ptr"
+    return ""
 
 
 def label_text(name: str, label: Any) -> str:
@@ -105,7 +162,8 @@ def show(name: str, value: Any) -> str:
     if isinstance(value, Key):
         return str(value).split("@")[0]
     if isinstance(value, bytes):
-        return '"' + value.decode(errors="replace") + '"'
+        text = value[: LONGEST + 1].decode(errors="replace")
+        return f'"{text}"' if len(value) <= LONGEST else f'"{text[:LONGEST]}..." ({len(value)} bytes)'
     if isinstance(value, Bytes):
         return f"{value.length} bytes"
     if isinstance(value, More):

@@ -24,10 +24,15 @@ class NoEngine(Exception):
 
 def to_svg(dot: str, alt: str = "", title: str = "") -> str:
     """Return DOT laid out as one <svg> element with a title and a description; NoEngine if none is installed."""
+    return _accessible(layout(dot, "svg"), title, alt)
+
+
+def layout(dot: str, form: str) -> str:
+    """Return DOT laid out, in one of Graphviz's formats ("svg", "json0"); NoEngine if no engine is installed."""
     for engine in (_pygraphviz, _program):
-        svg = engine(dot)
-        if svg is not None:
-            return _accessible(svg, title, alt)
+        told = engine(dot, form)
+        if told is not None:
+            return told
     raise NoEngine(HINT)
 
 
@@ -39,13 +44,13 @@ def engine_name() -> str | None:
     return None
 
 
-def _pygraphviz(dot: str) -> str | None:
+def _pygraphviz(dot: str, form: str = "svg") -> str | None:
     try:
         with _silenced():
             import pygraphviz
 
             graph = pygraphviz.AGraph(string=dot)
-            return graph.draw(format="svg", prog="dot").decode()
+            return graph.draw(format=form, prog="dot").decode()
     except ImportError:
         return None
 
@@ -68,9 +73,9 @@ def _silenced() -> Iterator[None]:
         os.close(null)
 
 
-def _program(dot: str) -> str | None:
+def _program(dot: str, form: str = "svg") -> str | None:
     try:
-        done = subprocess.run(["dot", "-Tsvg"], input=dot.encode(), capture_output=True, timeout=60)
+        done = subprocess.run(["dot", f"-T{form}"], input=dot.encode(), capture_output=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode() if done.returncode == 0 else None

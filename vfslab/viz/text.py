@@ -14,7 +14,8 @@ def to_text(graph: Graph) -> str:
         if cluster:
             lines.append(f"[{graph.clusters.get(cluster, cluster)}]")
         for box in sorted((b for b in graph.boxes.values() if b.cluster == cluster), key=lambda b: _natural(b.key)):
-            lines.append(("* " if box.mark else "") + box.title)
+            tag = f" <- {box.tag}" if box.tag else ""
+            lines.append(("* " if box.mark else "") + box.title + tag)
             for row in box.rows:
                 arrow = f" -> {graph.boxes[row.to].title}" if row.to in graph.boxes else ""
                 arrow += f".{row.row}" if arrow and row.row else ""

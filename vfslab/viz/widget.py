@@ -211,6 +211,11 @@ def _file(name: str) -> str:
     return (resources.files("vfslab.viz") / "js" / name).read_text(encoding="utf-8")
 
 
+def style() -> str:
+    """Return the style sheet of all widgets, for HTML that must stand alone."""
+    return _file("vfslab.css")
+
+
 def _key(script: str, styles: tuple[str, ...]) -> str:
     """Return the name under which a page keeps a script: it changes with the content."""
     content = "".join(map(_file, (script, *styles)))

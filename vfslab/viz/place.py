@@ -1,0 +1,187 @@
+"""Where things lie: Graphviz finds places for boxes of known size, and ways for the arrows between them.
+
+The sizes are known beforehand (a fixed-width font), so the drawing (svg.py) is our own and needs
+no more of Graphviz than places and ways. Where Graphviz is missing, columns of boxes and plain
+curves do, too.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vfslab.viz.dot import quote
+from vfslab.viz.render import NoEngine, layout
+
+if TYPE_CHECKING:
+    from vfslab.viz.union import Part, Union
+
+CHAR, ROW, HEAD, PAD = 6.7, 16, 20, 6  # width of a character, heights of a row and of a title, in px
+MANY = 400  # arrows: beyond that, Graphviz places the boxes only, and the arrows are plain curves
+GAP = 90  # between columns, where there is no Graphviz
+
+
+class Rect(NamedTuple):
+    """A box on the drawing: left, top, width, height, and where the values begin."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    values: float
+
+
+class Place(NamedTuple):
+    """Where everything lies: boxes, ways of arrows (Bezier points; the last one is the tip), frames, the whole size."""
+
+    boxes: list[Rect]
+    ways: list[list[tuple[float, float]]]
+    frames: list[tuple[str, float, float, float, float]]
+    labels: list[tuple[float, float] | None]
+    width: float
+    height: float
+
+
+def size(part: Part) -> tuple[float, float, float]:
+    """Return width, height and the place of the values of a box."""
+    from vfslab.viz.union import LONGEST_NAME, LONGEST_TITLE, LONGEST_VALUE
+
+    name, value = min(part.name, LONGEST_NAME), min(part.value, LONGEST_VALUE)
+    values = PAD + name * CHAR + 10
+    title = min(part.title, LONGEST_TITLE) * CHAR * 1.04 + 2 * PAD
+    return max(title, values + value * CHAR + PAD, 70), HEAD + ROW * len(part.rows) + (3 if part.rows else 0), values
+
+
+def place(union: Union) -> Place:
+    """Return places for all parts of a union."""
+    sizes = [size(part) for part in union.parts]
+    if not sizes:
+        return Place([], [], [], [], 10, 10)
+    try:
+        return read(union, sizes, json.loads(layout(dot_of(union, sizes), "json0")))
+    except (NoEngine, ValueError):
+        return columns(union, sizes)
+
+
+def dot_of(union: Union, sizes: list[tuple[float, float, float]]) -> str:
+    """Return the union as DOT: tables of fixed cells, so that arrows start at the right row."""
+    many = len(union.edges) > MANY
+    lines = [
+        "digraph g {",
+        f"graph [rankdir={union.rankdir}, nodesep=0.28, ranksep=0.75, splines={'none' if many else 'true'}, margin=0];",
+        'node [shape=plain, margin=0]; edge [arrowsize=0.6, fontname="Courier", fontsize=9];',
+    ]
+    inside: dict[str, list[int]] = {}
+    for number, part in enumerate(union.parts):
+        inside.setdefault(part.cluster, []).append(number)
+    for place, (cluster, numbers) in enumerate(inside.items()):
+        nodes = [f"b{number} [label=<{cells(union.parts[number], sizes[number])}>];" for number in numbers]
+        if cluster:
+            label = quote(union.clusters.get(cluster, cluster))
+            nodes = [f"subgraph cluster_{place} {{ label={label}; margin=12; fontsize=12;", *nodes, "}"]
+        lines += nodes
+    for rank in union.ranks:
+        lines.append("{ rank=same; " + "; ".join(f"b{union.number[key]}" for key in rank if key in union.number) + " }")
+    level = union.rankdir == "LR"
+    for edge, number in union.edges.items():
+        tail = f"b{edge.tail}" + (f":r{edge.row}" + (":e" if level else "") if edge.row >= 0 else "")
+        head = f"b{edge.head}:" + (f"r{edge.at}" if edge.at >= 0 else "t") if edge.row >= 0 else f"b{edge.head}"
+        more = f", label={quote(edge.label)}" if edge.label else ""
+        more += ", constraint=false" if edge.kind == "back" else ""
+        lines.append(f"{tail} -> {head} [id=e{number}{more}];")
+    return "\n".join([*lines, "}"])
+
+
+def cells(part: Part, size: tuple[float, float, float]) -> str:
+    """Return a table of empty cells of fixed size: the title, then a row for each member."""
+    width, height, _ = size
+    rest = height - HEAD - ROW * len(part.rows)
+    heights = [("t", HEAD)] + [(f"r{number}", ROW) for number in range(len(part.rows))]
+    if part.rows:
+        heights[-1] = heights[-1][0], ROW + rest
+    rows = "".join(
+        f'<TR><TD PORT="{port}" FIXEDSIZE="TRUE" WIDTH="{width:.0f}" HEIGHT="{tall:.0f}"></TD></TR>'
+        for port, tall in heights
+    )
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{rows}</TABLE>'
+
+
+def read(union: Union, sizes: list[tuple[float, float, float]], told: dict[str, Any]) -> Place:
+    """Return the places that Graphviz has found; its y axis goes up, ours goes down."""
+    left, low, right, high = map(float, told["bb"].split(","))
+    boxes: list[Rect] = [Rect(0, 0, 0, 0, 0)] * len(sizes)
+    frames = []
+    for thing in told.get("objects", ()):
+        if thing["name"].startswith("cluster_"):
+            x0, y0, x1, y1 = map(float, thing["bb"].split(","))
+            frames.append((thing.get("label", ""), x0 - left, high - y1, x1 - x0, y1 - y0))
+        elif thing["name"][0] == "b":
+            number = int(thing["name"][1:])
+            x, y = map(float, thing["pos"].split(","))
+            width, height, values = sizes[number]
+            boxes[number] = Rect(x - left - width / 2, high - y - height / 2, width, height, values)
+    ways: list[list[tuple[float, float]]] = [[]] * len(union.edges)
+    labels: list[tuple[float, float] | None] = [None] * len(union.edges)
+    for edge in told.get("edges", ()):
+        if "pos" not in edge:
+            continue
+        number = int(edge["id"][1:])
+        tip, points = None, []
+        for piece in edge["pos"].split(";")[0].split(" "):
+            if piece[0] in "es":
+                x, y = map(float, piece[2:].split(","))
+                tip = (x - left, high - y) if piece[0] == "e" else tip
+            else:
+                x, y = map(float, piece.split(","))
+                points.append((x - left, high - y))
+        ways[number] = [*points, tip or points[-1]]
+        if "lp" in edge:
+            x, y = map(float, edge["lp"].split(","))
+            labels[number] = x - left, high - y
+    for edge, number in union.edges.items():
+        if not ways[number]:
+            ways[number] = curve(edge, boxes)
+    return Place(boxes, ways, frames, labels, right - left, high - low)
+
+
+def curve(edge: Any, boxes: list[Rect]) -> list[tuple[float, float]]:
+    """Return a plain curve from the right side of a row to the left side of a box."""
+    tail, head = boxes[edge.tail], boxes[edge.head]
+    x0 = tail.x + tail.width
+    y0 = tail.y + HEAD + ROW * (edge.row + 0.5) if edge.row >= 0 else tail.y + HEAD / 2
+    x1, y1 = head.x, head.y + (HEAD + ROW * (edge.at + 0.5) if edge.at >= 0 else HEAD / 2)
+    if x1 <= x0 and tail.x < head.x + head.width:  # one above the other: round the right side
+        x1 = head.x + head.width
+        out = max(x0, x1) + 40
+        return [(x0, y0), (out, y0), (out, y1), (x1 + 6, y1), (x1, y1)]
+    bend = max(40, abs(x1 - x0) / 2)
+    return [(x0, y0), (x0 + bend, y0), (x1 - bend, y1), (x1 - 6, y1), (x1, y1)]
+
+
+def columns(union: Union, sizes: list[tuple[float, float, float]]) -> Place:
+    """Return places without Graphviz: each box one column right of the first one that points to it."""
+    column: dict[int, int] = {}
+    targets: dict[int, list[int]] = {}
+    for edge in union.edges:
+        targets.setdefault(edge.tail, []).append(edge.head)
+    for start in range(len(sizes)):
+        waiting = [start] if start not in column else []
+        column.setdefault(start, 0)
+        for number in waiting:
+            for target in targets.get(number, ()):
+                if target not in column:
+                    column[target] = column[number] + 1
+                    waiting.append(target)
+    boxes: list[Rect] = [Rect(0, 0, 0, 0, 0)] * len(sizes)
+    x = tallest = 0.0
+    for level in range(max(column.values()) + 1):
+        y = 0.0
+        inside = [number for number in column if column[number] == level]
+        for number in inside:
+            width, height, values = sizes[number]
+            boxes[number] = Rect(x, y, width, height, values)
+            y += height + 22
+        tallest = max(tallest, y)
+        x += max(sizes[number][0] for number in inside) + GAP
+    ways = [curve(edge, boxes) for edge in union.edges]
+    return Place(boxes, ways, [], [None] * len(ways), x, tallest)
