@@ -44,6 +44,8 @@ FIGURES = MappingProxyType(
         "F9": Figure("The mount hash table before and after a mount", "mounts", "mount_after"),
         "F12": Figure("A disk and its partitions: from the node in /dev to the driver", "block", "disk_and_driver"),
         "F15": Figure("Descriptor, file, dentry, inode, data: dup() and a hard link", "vfs", "abstractions"),
+        "F17": Figure("The VFS and its three caches, between system calls and drivers", "cache", "vfs_and_its_caches"),
+        "F19": Figure("Four bytes bring a page; the next four ask no filesystem", "cache", "a_page_for_four_bytes"),
     }
 )
 
@@ -51,15 +53,21 @@ FIGURES = MappingProxyType(
 def draw(name: str, image: str | None = None) -> Graph:
     """Return the graph of one figure, played on the image that ships or on a given one. KeyError if there is none."""
     from vfslab.teach.figures.parts import renumbered
+    from vfslab.teach.livepatch import aside
 
-    graph = renumbered(FIGURES[name].scene()(image))
+    scene = FIGURES[name].scene()
+    with aside():  # the reader's kernel may run patched code: a figure shows the package's
+        graph = renumbered(scene(image))
     graph.title = f"{name}: {FIGURES[name].title}"
     return graph
 
 
 @contextmanager
-def stage(image: str | None = None) -> Iterator[tuple[Any, Any, str]]:
-    """Boot a kernel with the image mounted read-only on /mnt; give (kernel handle, root process, device path)."""
+def stage(image: str | None = None, shipped: Callable[[], bytes] | None = None) -> Iterator[tuple[Any, Any, str]]:
+    """Boot a kernel with the image mounted read-only on /mnt; give (kernel handle, root process, device path).
+
+    shipped makes the image that is taken if none is given; the deck's if that is None.
+    """
     import vfslab
 
     if image is not None:
@@ -69,15 +77,18 @@ def stage(image: str | None = None) -> Iterator[tuple[Any, Any, str]]:
             yield opened.kernel, opened.process, opened.device
         return
     with vfslab.boot() as kernel:
-        kernel.attach("vda", vfslab.deck_image(), read_only=True)
+        kernel.attach("vda", (shipped or vfslab.deck_image)(), read_only=True)
         process = kernel.process()
         process.mkdir(MOUNTPOINT)
         process.mount(DEVICE, MOUNTPOINT, "ext4", "ro")
         yield kernel, process, DEVICE
 
 
-def some_files(process: Any, count: int, below: str = MOUNTPOINT) -> list[str]:
-    """Return the paths of up to count non-empty regular files, fewest links last, in walking order; OSError if none."""
+def some_files(process: Any, count: int, below: str = MOUNTPOINT, least: int = 1) -> list[str]:
+    """Return the paths of up to count regular files, fewest links last, in walking order; OSError if there is none.
+
+    least is how many bytes each must have.
+    """
     from vfslab.include.uapi.stat import S_ISREG
 
     found: list[tuple[int, int, str]] = []
@@ -85,10 +96,11 @@ def some_files(process: Any, count: int, below: str = MOUNTPOINT) -> list[str]:
         for name in sorted(names):
             path = f"{top}/{name}"
             st = process.lstat(path)
-            if S_ISREG(st.st_mode) and st.st_size:
+            if S_ISREG(st.st_mode) and st.st_size >= least:
                 found.append((-min(st.st_nlink, 2), len(found), path))
         if len(found) > 200:
             break
     if not found:
-        raise OSError(2, "the image holds no file with content", below)
+        wanted = "with content" if least == 1 else f"of at least {least} bytes"
+        raise OSError(2, f"the image holds no file {wanted}", below)
     return [path for _, _, path in sorted(found)[:count]]

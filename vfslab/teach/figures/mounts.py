@@ -1,21 +1,33 @@
-"""F9: the mount hash table, mounts, superblocks and root dentries, before and after a mount."""
+"""F9: the mount hash table, mounts, superblocks and root dentries, before and after a mount.
+
+    mount_hashtable[parent vfsmount, mountpoint dentry] ─▶ mount ─ mnt.mnt_root ─▶ root dentry
+                                                             └──── mnt.mnt_sb ───▶ super_block
+
+A vfsmount is embedded in its mount and drawn inside it. The dentry of the mountpoint is not replaced by the mount: it is
+covered, has DCACHE_MOUNTED set, and stays where it was, below its parents. In Linux the entries of one bucket are chained
+through mnt_hash (next, pprev); here the table is a dict, so the key is shown instead of the chain.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from vfslab.include.dcache import DCACHE_MOUNTED
 from vfslab.kernel.snapshot import Frame, take
+from vfslab.teach.figures.parts import add_moment, class_of, fold, loops
 from vfslab.viz.model import Graph
 from vfslab.viz.objects import graph_of_frame, shows
 
 MOUNTS = {
     "Kernel": ("mount_hashtable",),
-    "Mount": ("mnt_parent", "mnt_mountpoint", "mnt", "mnt_devname", "mnt_count"),
+    "Mount": ("mnt_devname", "mnt_parent", "mnt_mountpoint", "mnt", "mnt_count"),
     "Vfsmount": ("mnt_root", "mnt_sb", "mnt_flags"),
-    "SuperBlock": ("s_id", "s_blocksize", "s_op", "s_root", "s_bdev", "s_type", "s_active"),
-    "Dentry": ("d_name", "d_parent", "d_flags"),
+    "SuperBlock": ("s_type", "s_op", "s_blocksize", "s_maxbytes", "s_root", "s_bdev", "s_fs_info", "s_active"),
+    "Dentry": ("d_name", "d_parent", "d_inode", "d_sb", "d_flags"),
     "BlockDevice": ("bd_device", "bd_nr_sectors"),
+    "FileSystemType": ("name",),
 }
+BACK = ("mnt_parent", "s_root", "d_parent", "d_sb")  # the picture runs from the table to the root dentries
 
 
 def mount_after(image: str | None = None) -> Graph:
@@ -32,13 +44,42 @@ def mount_after(image: str | None = None) -> Graph:
         process.makedirs("/adrian/img")
         process.mkdir("/adrian/mnt")
         put(process, "/adrian/img/src.img", content)
-        before = moment(kernel)
+        root = process.task.fs.root.dentry
+        covered = root.d_children[b"adrian"].d_children[b"mnt"]
+        before = moment(kernel, covered)
         process.mount("/adrian/img/src.img", "/adrian/mnt", "ext4", "loop,ro")
-        after = graph_of_frame(moment(kernel), MOUNTS, before=before)
+        after = picture(moment(kernel, covered), before)
         process.umount("/adrian/mnt")
     new = ", ".join(box.title for box in after.boxes.values() if box.mark)
-    graph = side_by_side(graph_of_frame(before, MOUNTS), after)
+    graph = Graph("")  # what is declared last stands on top
+    add_moment(graph, "2", "2. after the mount (marked: new or changed)", after)
+    add_moment(graph, "1", "1. before the mount", picture(before))
     graph.alt = f"The mount hash table and what it leads to, before and after a mount on /adrian/mnt. New: {new}."
+    return graph
+
+
+def picture(frame: Frame, before: Frame | None = None) -> Graph:
+    """Return the graph of one moment, the vfsmounts within their mounts; what differs from `before` is marked."""
+    graph = graph_of_frame(frame, MOUNTS, before=before)
+    fold(graph, "Vfsmount")
+    loops(graph)
+    entries = graph_of_frame(before, MOUNTS).boxes[next(iter(before))].rows if before is not None else []
+    old = {row.name for row in entries}
+    for box in list(graph.boxes.values()):
+        for row in box.rows:
+            if row.name in BACK:
+                row.kind = "back"
+            if row.name == "d_flags":
+                mounted = int(row.value, 16) & DCACHE_MOUNTED
+                row.value += " (DCACHE_MOUNTED)" if mounted else ""
+            elif row.name.startswith("mount_hashtable["):
+                row.mark = before is not None and row.name not in old
+            elif row.name == "s_type" and row.to in graph.boxes:
+                row.value, row.to = graph.boxes[row.to].rows[0].value, None
+            elif row.name == "d_sb":  # the same for all dentries of a filesystem: told, not drawn
+                row.to = None
+        if class_of(box) == "FileSystemType":
+            del graph.boxes[box.key]
     return graph
 
 
@@ -56,28 +97,19 @@ def put(process: Any, path: str, content: bytes) -> None:
         process.close(fd)
 
 
-def moment(kernel: Any) -> Frame:
-    """Return a snapshot of the kernel's mount table and all that the view shows of it, mountpoints included."""
+def moment(kernel: Any, covered: Any) -> Frame:
+    """Return a snapshot of the kernel's mount table and all that the view shows of it, and of the dentry to be covered."""
     live = kernel.kernel
     mounts = list(live.init_task.nsproxy.mnt_ns.mounts.values())
-    drawn = {id(dentry) for mount in mounts for dentry in (mount.mnt_mountpoint, mount.mnt.mnt_root)}
+    drawn = {id(mount.mnt.mnt_root) for mount in mounts}
+    for dentry in (covered, *(mount.mnt_mountpoint for mount in mounts)):
+        while id(dentry) not in drawn:  # a mountpoint is drawn with the directories above it: /adrian/mnt
+            drawn.add(id(dentry))
+            dentry = dentry.d_parent
 
     def follow(obj: Any, member: str, target: Any) -> bool:
         if type(target).__name__ == "Dentry" and id(target) not in drawn:
             return False
         return shows(MOUNTS, obj, member, target)
 
-    return take([live, *mounts], follow)
-
-
-def side_by_side(before: Graph, after: Graph) -> Graph:
-    """Return one graph of two moments, each in a frame of its own."""
-    graph = Graph("", clusters={"1 before": "before", "2 after": "after (marked: new or changed)"})
-    for cluster, moment_graph in (("1 before", before), ("2 after", after)):
-        for key, box in moment_graph.boxes.items():
-            made = graph.box(f"{cluster[2:]} {key}", box.title, box.rows, box.group, cluster)
-            made.mark = box.mark
-            for row in box.rows:
-                if row.to is not None:
-                    row.to = f"{cluster[2:]} {row.to}"
-    return graph
+    return take([live, *mounts, covered], follow)

@@ -70,6 +70,17 @@ def gather(graph: Graph, cluster: str, title: str, wanted: Callable[[Box], bool]
             box.cluster = cluster
 
 
+def add_moment(graph: Graph, cluster: str, title: str, part: Graph) -> None:
+    """Put the boxes of `part` into a frame of `graph`; an object that stands in several frames has a box in each."""
+    graph.clusters[cluster] = title
+    for key, box in part.boxes.items():
+        for row in box.rows:
+            row.to = None if row.to is None else f"{cluster} {row.to}"
+        made = graph.box(f"{cluster} {key}", box.title, box.rows, box.group, cluster)
+        made.mark, made.tip = box.mark, box.tip
+    graph.arrows += [Arrow(f"{cluster} {a.tail}", f"{cluster} {a.head}", a.label, a.kind) for a in part.arrows]
+
+
 def table_box(graph: Graph, table: OperationTable, name: str, group: str, cluster: str = "") -> Box:
     """Add a box for a table of operations, with the functions that stand in it; what is None (NULL) is left out."""
     rows = []

@@ -55,7 +55,7 @@ def lanes(trace: Trace, title: str) -> Graph:
     for call in trace.calls():
         lane, lane_title, group = lane_of(call.where)
         above, caller = places[id(call.parent)] if call.parent is not None else (lane, None)
-        if not call.children and not call.error and (lane < above or lane == above and lane != ORDER[-1]):
+        if not worth_telling(call):
             continue
         steps += 1
         row = Row(f"{steps:>2} {call.function}", told(call))
@@ -70,6 +70,13 @@ def lanes(trace: Trace, title: str) -> Graph:
     layers = ", ".join(heads[lane][0] for lane in ORDER if lane in rows)
     graph.alt = f"{title}. {steps} calls, from top to bottom through: {layers}."
     return graph
+
+
+def worth_telling(call: Call) -> bool:
+    """True unless a call is a helper: calls nothing itself, and it is not with it that the way goes down."""
+    lane = lane_of(call.where)[0]
+    above = lane if call.parent is None else lane_of(call.parent.where)[0]
+    return bool(call.children or call.error or lane > above or lane == above == ORDER[-1])
 
 
 def told(call: Call) -> str:
