@@ -140,6 +140,7 @@ def build_parser() -> argparse.ArgumentParser:
     figure.add_argument(
         "-o", dest="output", metavar="FILE", help="write FILE: .svg, .dot or .txt (default: the text twin)"
     )
+    figure.add_argument("--step", type=int, metavar="N", help="step N of a figure that moves, such as F8")
     figure.add_argument("--list", action="store_true", help="list the figures")
 
     command("lab", run_lab, "open JupyterLab on the book", image=False).set_defaults(args=[])
@@ -285,7 +286,7 @@ def run_figure(args: Any) -> int:
     name = args.figure.upper()
     if name not in FIGURES:
         raise Unusable(f"{args.figure}: no such figure; there are {', '.join(FIGURES)}")
-    graph = draw(name, args.image)
+    graph = draw(name, args.image) if args.step is None else figure_step(name, args.image, args.step)
     kind = os.path.splitext(args.output)[1] if args.output else ".txt"
     if kind == ".txt":
         from vfslab.viz.text import to_text
@@ -311,6 +312,19 @@ def run_figure(args: Any) -> int:
     else:
         emit([content.rstrip("\n")])
     return 0
+
+
+def figure_step(name: str, image: str | None, number: int) -> Any:
+    """Return one step, counted from 1, of a figure that moves."""
+    from vfslab.teach.figures import steps
+
+    try:
+        timeline = steps(name, image)
+    except ValueError as error:
+        raise Unusable(str(error)) from None
+    if not 1 <= number <= len(timeline):
+        raise Unusable(f"{name} --step {number}: there are steps 1 to {len(timeline)}")
+    return timeline.graph(number - 1)
 
 
 def run_lab(args: Any) -> int:

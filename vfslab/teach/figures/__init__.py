@@ -2,6 +2,7 @@
 
     graph = draw("F5")                 on the image that ships
     graph = draw("F6", "my.img")       on one's own
+    steps("F8")                        those that move: a Timeline, to be stepped forward and back
 
 A figure holds no numbers of its own: remove the objects and it fails, change a field and the picture changes.
 """
@@ -13,35 +14,50 @@ import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vfslab.viz.model import Graph
+
+if TYPE_CHECKING:
+    from vfslab.viz.timeline import Timeline
 
 DEVICE, MOUNTPOINT = "/dev/vda", "/mnt"
 
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """One figure: what it shows, and the function (image or None) -> Graph that plays and draws it."""
+    """One figure: what it shows, and the function (image or None) -> Graph that plays and draws it.
+
+    moving: the function (image or None) -> Timeline that plays it step by step, if there is one
+    """
 
     title: str
     module: str
     function: str
+    moving: str = ""
 
-    def scene(self) -> Callable[[Any], Graph]:
-        """Return the function that draws it."""
-        return getattr(importlib.import_module(f"vfslab.teach.figures.{self.module}"), self.function)
+    def scene(self, name: str = "") -> Callable[[Any], Any]:
+        """Return the function that draws it, or another one of its module."""
+        return getattr(importlib.import_module(f"vfslab.teach.figures.{self.module}"), name or self.function)
 
 
 FIGURES = MappingProxyType(
     {
         "F1": Figure("The way of a read() through the layers", "request", "way_of_a_read"),
         "F2": Figure("Two processes, three open files: from descriptors to the disk", "vfs", "open_files"),
-        "F3": Figure("A block group, an inode and its extent tree, with byte addresses", "ondisk", "block_group"),
+        "F3": Figure("A block group, an inode and its extent tree, with byte addresses", "group", "block_group"),
         "F4": Figure("The reserved inodes", "ondisk", "reserved_inodes"),
         "F5": Figure("From the superblock to the bytes of inode 2", "ondisk", "inode_address"),
         "F6": Figure("Inode table and directory blocks: names, hard and soft links", "ondisk", "names_and_inodes"),
+        "F7": Figure("stat(): the name, the nameidata of the walk, and the path it fills", "walk", "stat_walk"),
+        "F8": Figure("A path walk, round by round", "walk", "path_walk", "path_walk_steps"),
         "F9": Figure("The mount hash table before and after a mount", "mounts", "mount_after"),
+        "F10": Figure(
+            "ls --color mnt: its system calls, and how openat() gets onto the mount",
+            "listing",
+            "list_mount",
+            "list_mount_steps",
+        ),
         "F12": Figure("A disk and its partitions: from the node in /dev to the driver", "block", "disk_and_driver"),
         "F15": Figure("Descriptor, file, dentry, inode, data: dup() and a hard link", "vfs", "abstractions"),
         "F17": Figure("The VFS and its three caches, between system calls and drivers", "cache", "vfs_and_its_caches"),
@@ -60,6 +76,19 @@ def draw(name: str, image: str | None = None) -> Graph:
         graph = renumbered(scene(image))
     graph.title = f"{name}: {FIGURES[name].title}"
     return graph
+
+
+def steps(name: str, image: str | None = None) -> Timeline:
+    """Return a figure as a Timeline, step by step. KeyError if there is none, ValueError if it does not move."""
+    from vfslab.teach.livepatch import aside
+
+    figure = FIGURES[name]
+    if not figure.moving:
+        moving = ", ".join(other for other, each in FIGURES.items() if each.moving)
+        raise ValueError(f"{name} is one picture; figures that are played step by step: {moving}")
+    scene = figure.scene(figure.moving)
+    with aside():
+        return scene(image)
 
 
 @contextmanager
