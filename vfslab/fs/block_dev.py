@@ -327,7 +327,7 @@ def blkdev_write_end(
     start, end = pos - pos % unit, min(pos + copied + -(pos + copied) % unit, mapping.host.i_size)
     bio = bio_alloc(bdev, REQ_OP_WRITE)
     bio.bi_sector = start >> SECTOR_SHIFT
-    bio_add_mem(bio, memoryview(folio.mem)[start - base : end - base])
+    bio_add_mem(bio, folio.mem[start - base : end - base])
     try:
         submit_bio_wait(bio)
     finally:

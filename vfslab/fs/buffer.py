@@ -150,7 +150,7 @@ def create_buffer(folio: Folio, bdev: BlockDevice, block: int, size: int) -> Buf
     """Return a new buffer head, with no reference yet, for a block that lies in folio."""
     offset = block * size - (folio.index << PAGE_SHIFT)
     state = BH_MAPPED | (BH_UPTODATE if folio.flags & PG_UPTODATE else 0)
-    bh = kzalloc(BufferHead, state, folio, block, size, folio.view[offset : offset + size], bdev)
+    bh = kzalloc(BufferHead, state, folio, block, size, folio.mem[offset : offset + size], bdev)
     if folio.private is None:
         folio.private = [bh]
         folio.flags |= PG_PRIVATE
@@ -183,10 +183,10 @@ def read_bdev_folio(bdev: BlockDevice, folio: Folio, opf: int) -> bool:
     """Fill a locked folio of the device's page cache in which nothing is up to date; return whether that worked."""
     room = (bdev.bd_nr_sectors << 9) - (folio.index << PAGE_SHIFT)
     if room < folio.nr_pages << PAGE_SHIFT:
-        folio.view[room:] = bytes((folio.nr_pages << PAGE_SHIFT) - room)  # the device ends within a page
+        folio.mem[room:] = bytes((folio.nr_pages << PAGE_SHIFT) - room)  # the device ends within a page
     bio = bio_alloc(bdev, opf)
     bio.bi_sector = folio.index << PAGE_SHIFT - 9
-    bio_add_mem(bio, folio.view)
+    bio_add_mem(bio, folio.mem)
     guard_bio_eod(bio)
     try:
         submit_bio_wait(bio)
@@ -268,6 +268,7 @@ def block_invalidate_folio(folio: Folio, offset: int, length: int) -> None:
         del bh.b_bdev.bd_buffers[bh.b_blocknr, bh.b_size]
         if bh.b_count:
             bh.b_state &= ~(BH_DIRTY | BH_MAPPED)
+            folio.pfn = -1  # his too is the memory: nobody else is given it
         else:
             free_buffer(bh)
 

@@ -82,7 +82,7 @@ def mpage_read_folio(folio: Folio, get_block: Callable) -> None:
         if map_bh.b_state & MAPPING == BH_MAPPED and map_bh.b_size >= length and not bdev.bd_overlay:
             bio = bio_alloc(bdev, REQ_OP_READ)
             bio.bi_sector = map_bh.b_blocknr << blkbits >> 9
-            bio.bi_io_vec.append(memoryview(folio.mem))
+            bio.bi_io_vec.append(folio.mem)
             bio.bi_size = length
             bio.bi_end_io = mpage_folio_end_io
             bio.bi_private = folio
@@ -128,7 +128,7 @@ def do_mpage_read(inode: Inode, folios: list[Folio], get_block: Callable, opf: i
     bio = bio_alloc(bdev, opf)
     bio.bi_sector = ((map_bh.b_blocknr << inode.i_blkbits) + (pos & blocksize - 1)) >> 9
     if last is folios[0] and stop == end:
-        bio.bi_io_vec.append(memoryview(last.mem))
+        bio.bi_io_vec.append(last.mem)
         bio.bi_size = stop - pos
     else:
         add_folios(bio, folios, pos, stop)
@@ -168,9 +168,9 @@ def add_folios(bio: Bio, folios: list[Folio], pos: int, stop: int) -> None:
         if first >= stop:
             break
         if pos <= first and first + length <= stop:
-            bio_add_mem(bio, folio.view)
+            bio_add_mem(bio, folio.mem)
         else:
-            bio_add_mem(bio, folio.view[max(pos - first, 0) : stop - first])
+            bio_add_mem(bio, folio.mem[max(pos - first, 0) : stop - first])
 
 
 def mpage_read_end_io(bio: Bio) -> None:
@@ -201,7 +201,7 @@ def wait_for_folios(folios: list[Folio], bdev: BlockDevice) -> None:
 def zero_from(folio: Folio, offset: int) -> None:
     """Zero a folio from byte offset on (all of it, if that is negative)."""
     offset = max(offset, 0)
-    folio.view[offset:] = bytes((folio.nr_pages << PAGE_SHIFT) - offset)
+    folio.mem[offset:] = bytes((folio.nr_pages << PAGE_SHIFT) - offset)
 
 
 # --- more than one run -------------------------------------------------------------------------------
@@ -218,13 +218,13 @@ def mpage_read_runs(
     ctl = MpageReadCtl(inode, folios)
     plug = BlkPlug()
     blk_start_plug(plug)
-    at, error, ctl.view = 0, None, folios[0].view
+    at, error, ctl.view = 0, None, folios[0].mem
     folio_end = (folios[0].index + folios[0].nr_pages) << PAGE_SHIFT
     while pos < stop:
         while pos >= folio_end:
             at += 1
             folio_end += folios[at].nr_pages << PAGE_SHIFT
-            ctl.view = folios[at].view
+            ctl.view = folios[at].mem
         if map_bh.b_state & BH_MAPPED:
             read_run(ctl, opf, map_bh, at, pos, pos + run, folio_end)
         else:
@@ -276,7 +276,7 @@ def zero_run(folios: list[Folio], at: int, pos: int, stop: int) -> None:
         start, after = max(pos - first, 0), min(stop - first, folio.nr_pages << PAGE_SHIFT)
         if after <= start:
             return
-        folio.view[start:after] = bytes(after - start)
+        folio.mem[start:after] = bytes(after - start)
 
 
 def mpage_run_end_io(bio: Bio) -> None:
@@ -317,4 +317,4 @@ def patch_from_overlay(folios: list[Folio], pos: int, stop: int, bdev: BlockDevi
             start = max(place, pos, first)
             after = min(place + size, stop, first + (folio.nr_pages << PAGE_SHIFT))
             if start < after:
-                folio.view[start - first : after - first] = bh.b_data[start - place : after - place]
+                folio.mem[start - first : after - first] = bh.b_data[start - place : after - place]

@@ -1,7 +1,7 @@
 """Memory of the page cache: folios, and the lists by which it is reclaimed.
 
 Linux: include/linux/mm_types.h (folio), mmzone.h (lruvec), pagemap.h (readahead_control).
-Left out: page tables, zones, swap. The memory of a folio is a bytearray instead of page frames.
+Left out: page tables, zones, swap, an object for each page.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Folio(KObject):
     index      page number of its first page in the file
     nr_pages   its length in pages
     mem        its bytes (folio_address() gives them); length nr_pages * PAGE_SIZE
+    pfn        number of its first page frame in node.memory (folio_pfn()); -1 if its memory is not from there
     _refcount  1 for the page cache, more while somebody looks
     private    buffer heads, if a filesystem or the block device hung any on it
     """
@@ -37,14 +38,10 @@ class Folio(KObject):
     mapping: Ptr[AddressSpace] = None
     index: int = 0
     nr_pages: int = 1
-    mem: bytearray = None
+    mem: memoryview = None
+    pfn: int = -1
     _refcount: int = 1
     private: Any = None
-
-    @property
-    def view(self) -> memoryview:
-        """The bytes as a memoryview, of which a slice is no copy. Made when asked for: most folios are never cut."""
-        return memoryview(self.mem)
 
 
 @kstruct
@@ -79,7 +76,10 @@ class Lruvec(KObject):
     reclaiming    memory is being freed: what that allocates must not ask for more
     barren        slab_bytes below which reclaim need not be tried again: the last try found nothing
     shrinkers     whom to ask for cached objects when memory is short
-    free_folios   memory of folios that went, kept for the next of their size: {nr_pages: [bytearray, ...]}
+    memory        the page frames that the machine was booted with, or None: then each folio has memory of its own
+    free_area     free blocks of 2^order page frames, by order: sets of first frames (mm/page_alloc.py)
+    pcp           single free frames (pfn, mem), ready to be taken; in Linux one such list for each processor
+    free_folios   memory of folios that went, kept for the next of their size: {nr_pages: [(pfn, mem), ...]}
     pgscan, pgsteal          pages looked at and pages taken by reclaim, as in /proc/vmstat
     """
 
@@ -91,6 +91,9 @@ class Lruvec(KObject):
     limit_pages: int = 0
     slab_bytes: int = 0
     shrinkers: list[Ptr[Shrinker]] = fresh(list)
+    memory: memoryview = None
+    free_area: list = fresh(list)
+    pcp: list = fresh(list)
     free_folios: dict = fresh(dict)
     reclaiming: bool = False
     barren: int = 0

@@ -56,6 +56,7 @@ from vfslab.kernel.printk import KERN_ERR, KERN_INFO, printk
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import Slab, kzalloc
 from vfslab.lib.kstruct import KernelBug
+from vfslab.mm.buddy import free_area_exit, free_area_init
 
 SYSTEM_CALL_FILES = (
     *(d_path, fcntl, file, ioctl, namei_ops, namespace, open, proc, read_write, readdir, stat, statfs, sync, utimes),
@@ -77,6 +78,7 @@ def start_kernel(memory: int = 64 << 20) -> Kernel:
     kernel.clock = time.time_ns
     with running(kernel):
         kernel.node = kzalloc(Lruvec, limit_pages=memory >> PAGE_SHIFT)
+        free_area_init(kernel.node)
         kernel.sys_call_table = system_calls()
         kernel.copy_task += (file.copy_files, fs_struct.copy_fs, namespace.copy_namespaces)
         kernel.exit_task += (file.exit_files, fs_struct.exit_fs, namespace.exit_task_namespaces)
@@ -131,6 +133,7 @@ def shutdown(kernel: Kernel) -> None:
         umount_everything(kernel)
         remove_disks(kernel)
         fork.do_exit(kernel.init_task)
+        free_area_exit(kernel.node)
         kernel.running = False
 
 

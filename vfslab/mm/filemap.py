@@ -244,7 +244,7 @@ def filemap_read(iocb: Kiocb, it: IovIter) -> int:
         stop = offset + end - pos
         piece = folio.mem
         if stop < len(piece) or offset:  # else all of it is wanted
-            piece = memoryview(piece)[offset:stop]
+            piece = piece[offset:stop]
         pos += copy_to_iter(piece, it)
         folio._refcount -= 1
     iocb.ki_pos = ra.prev_pos = pos
@@ -320,12 +320,14 @@ def split_folio(folio: Folio) -> None:
     mapping, node = folio.mapping, cpu.kernel.node
     least = mapping_min_folio_nrpages(mapping)
     first, nr, mem, state = folio.index, folio.nr_pages, folio.mem, folio.flags & (PG_UPTODATE | PG_DIRTY)
+    pfn = folio.pfn
     lruvec_del_folio(node, folio)
     page_cache_delete(mapping, folio)
     kfree(folio)
     for start in range(0, nr, least):
         part = mem[start << PAGE_SHIFT : (start + least) << PAGE_SHIFT]
-        filemap_add_folio(mapping, kzalloc(Folio, state, mapping, first + start, least, part))
+        frame = pfn + start if pfn >= 0 else -1
+        filemap_add_folio(mapping, kzalloc(Folio, state, mapping, first + start, least, part, frame))
 
 
 def read_mapping_folio(mapping: AddressSpace, index: int, file: File | None = None) -> Folio:
@@ -378,7 +380,7 @@ def generic_perform_write(iocb: Kiocb, it: IovIter) -> int:
         offset = pos - (folio.index << PAGE_SHIFT)
         piece = copy_from_iter((folio.nr_pages << PAGE_SHIFT) - offset, it)
         length = len(piece)
-        folio.view[offset : offset + length] = piece
+        folio.mem[offset : offset + length] = piece
         pos += write_end(file, mapping, pos, length, length, folio, fsdata)  # so many asked for, so many copied
     iocb.ki_pos = pos
     return pos - start

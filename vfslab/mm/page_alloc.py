@@ -1,14 +1,14 @@
 """Memory for folios, under the limit given at boot.
 
-    filemap, readahead, buffer ──filemap_alloc_folio──▶ free_folios ─▶ new memory ─▶ reclaim, then either
+    filemap, readahead, buffer ──filemap_alloc_folio──▶ free_folios ─▶ buddy.py ─▶ reclaim, then either
 
 Memory of a folio that went is used again for the next of its size: it is still in the CPU's
 caches, and nobody has to zero it. So a new folio holds anything; whoever makes it up to date
 fills all of it.
 
 Linux: mm/page_alloc.c (alloc_pages, direct reclaim), filemap_alloc_folio() of mm/filemap.c.
-Left out: zones, orders and buddies, watermarks but one: a 16th of memory is not for folios
-that can never be reclaimed, so that there is always something to read with.
+Left out: zones, watermarks but one: a 16th of memory is not for folios that can never be
+reclaimed, so that there is always something to read with.
 
 Always true
   P1  node.nr_pages counts all memory of folios, in use or kept in free_folios
@@ -18,13 +18,15 @@ Always true
 from __future__ import annotations
 
 from vfslab.include.fs import AddressSpace
-from vfslab.include.mm_types import AS_UNEVICTABLE, PAGE_SHIFT, PG_LOCKED, Folio
+from vfslab.include.mm_types import AS_UNEVICTABLE, PAGE_SHIFT, PAGE_SIZE, PG_LOCKED, Folio
 from vfslab.kernel.errno import ENOSPC
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kzalloc
+from vfslab.mm.buddy import alloc_pages
 from vfslab.mm.vmscan import pages_over, try_to_free_pages
 
 MAX_FOLIO_PAGES = 256
+ZERO_PAGE = bytes(PAGE_SIZE)
 
 
 def filemap_alloc_folio(mapping: AddressSpace, index: int, nr_pages: int, must: bool = True) -> Folio | None:
@@ -39,11 +41,11 @@ def filemap_alloc_folio(mapping: AddressSpace, index: int, nr_pages: int, must: 
             return None
         kept = node.free_folios.get(nr_pages)
     if kept:
-        mem = kept.pop()
+        pfn, mem = kept.pop()
     else:
-        mem = bytearray(nr_pages << PAGE_SHIFT)
+        pfn, mem = alloc_pages(node, nr_pages)
         node.nr_pages += nr_pages
-    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem)
+    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem, pfn)
 
 
 def filemap_alloc_zeroed(mapping: AddressSpace, index: int, nr_pages: int) -> Folio:
@@ -52,9 +54,11 @@ def filemap_alloc_zeroed(mapping: AddressSpace, index: int, nr_pages: int) -> Fo
     reserve = node.limit_pages >> 4 if mapping.flags & AS_UNEVICTABLE else 0
     if pages_over(node, nr_pages + reserve) > 0 and not try_to_free_pages(node, nr_pages + reserve) and reserve:
         raise ENOSPC
-    mem = bytearray(nr_pages << PAGE_SHIFT)
+    pfn, mem = alloc_pages(node, nr_pages)
+    if pfn >= 0:
+        mem[:] = ZERO_PAGE if nr_pages == 1 else bytes(nr_pages << PAGE_SHIFT)  # somebody else may have had it before
     node.nr_pages += nr_pages
-    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem)
+    return kzalloc(Folio, PG_LOCKED, mapping, index, nr_pages, mem, pfn)
 
 
 def max_folio_pages() -> int:

@@ -23,6 +23,7 @@ from __future__ import annotations
 from vfslab.include.mm_types import PG_ACTIVE, PG_LRU, PG_REFERENCED, Folio, Lruvec
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kfree
+from vfslab.mm.buddy import free_pages
 
 
 def lruvec_del_folio(node: Lruvec, folio: Folio) -> None:
@@ -75,7 +76,8 @@ def free_folio(node: Lruvec, folio: Folio, keep: bool = False) -> None:
     """Give back a folio that nobody refers to; keep its memory for the next one of its size if asked."""
     nr = folio.nr_pages
     if keep:
-        node.free_folios.setdefault(nr, []).append(folio.mem)
+        node.free_folios.setdefault(nr, []).append((folio.pfn, folio.mem))
     else:
+        free_pages(node, folio.pfn, nr, folio.mem)
         node.nr_pages -= nr
     kfree(folio)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from vfslab.include.fs import AddressSpace, Inode
 from vfslab.include.mm_types import PAGE_SHIFT, PAGE_SIZE, PG_DIRTY, PG_LOCKED, PG_WRITEBACK, Folio
 from vfslab.kernel.sched import cpu
+from vfslab.mm.buddy import free_range
 from vfslab.mm.filemap import filemap_remove_folio
 from vfslab.mm.vmscan import folio_release
 
@@ -69,7 +70,7 @@ def truncate_folio(folio: Folio) -> None:
 def truncate_partial_folio(folio: Folio, start: int, stop: int) -> None:
     """Zero bytes start..stop of a folio, of which some page stays; pages cut off at its end give their memory back."""
     length = folio.nr_pages << PAGE_SHIFT
-    folio.view[start:stop] = bytes(stop - start)
+    folio.mem[start:stop] = bytes(stop - start)
     keep = (start + PAGE_SIZE - 1) >> PAGE_SHIFT
     if stop == length and keep < folio.nr_pages and folio.private is None and folio._refcount == 1:
         shorten_folio(folio, keep)
@@ -88,6 +89,8 @@ def shorten_folio(folio: Folio, keep: int) -> None:
     elif folio in node.inactive:
         node.nr_inactive -= nr - keep
     folio.mem = folio.mem[: keep << PAGE_SHIFT]
+    if folio.pfn >= 0:
+        free_range(node, folio.pfn + keep, folio.pfn + nr)
     folio.nr_pages = keep
 
 

@@ -37,6 +37,7 @@ from vfslab.include.mm_types import (
 )
 from vfslab.kernel.sched import cpu
 from vfslab.kernel.slab import kfree, kzalloc
+from vfslab.mm.buddy import free_pages
 
 DEF_PRIORITY = 12
 SWAP_CLUSTER_MAX = 32  # pages: how much is freed at a time, so that not each allocation has to ask
@@ -104,6 +105,8 @@ def drain_free_folios(node: Lruvec, keep: int) -> None:
     for size, mems in node.free_folios.items():
         if size != keep and mems:
             node.nr_pages -= size * len(mems)
+            for pfn, mem in mems:
+                free_pages(node, pfn, size, mem)
             mems.clear()
 
 
@@ -160,8 +163,9 @@ def shrink_inactive_list(node: Lruvec, budget: int, need: int, keep: int) -> int
             for page in range(index, index + nr):
                 del pages[page]
         if nr == keep and surplus <= 0:
-            kept.append(folio.mem)
+            kept.append((folio.pfn, folio.mem))
         else:
+            free_pages(node, folio.pfn, nr, folio.mem)
             node.nr_pages -= nr
             surplus -= nr
         kfree(folio)
