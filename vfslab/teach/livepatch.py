@@ -119,6 +119,8 @@ class LivePatch:
         groups: dict[tuple[str, str], list[str]] = {}
         for (file, name), change in self.changes.items():
             groups.setdefault((file, change.told), []).append(name)
+        for file, name in self.added:
+            groups.setdefault((file, "new"), []).append(name)
         return [f"{file}: {listed(names)} ({told})" for (file, told), names in groups.items()]
 
     def __str__(self) -> str:
@@ -149,6 +151,7 @@ def boot_stubbed(memory: int, stubs: str | Iterable[str]) -> Machine:
     for patch in list(cpu.klp_patches):
         if not patch.away:
             patch.machine.shutdown()
+    refuse_others(None)
     machine = machines.boot(memory)
     try:
         announce(arm(machine, wanted))
@@ -227,27 +230,31 @@ def in_notebook() -> bool:
 
 def the_machine(machine: Machine | None = None) -> Machine:
     """Return the machine to patch: the one given, or the one that runs. LivePatchError if another one runs, too."""
-    if len(running()) > 1:
-        gc.collect()  # a kernel that nobody can reach any more does not count
-    found = running()
     if machine is None:
-        if not found:
-            raise LivePatchError("no kernel runs: boot one first, k = vfslab.boot()")
-        machine = found[0]
-    elif not machine.kernel.running:
+        machine = next(iter(running()), None)
+    if machine is None:
+        raise LivePatchError("no kernel runs: boot one first, k = vfslab.boot()")
+    if not machine.kernel.running:
         raise LivePatchError("this kernel was shut down: boot another one, k = vfslab.boot()")
-    others = len([each for each in found if each is not machine])
-    if others:
-        raise LivePatchError(
-            f"{others + 1} kernels run in this process, and a patch would change the code of all: "
-            "call shutdown() of those that are not to be patched"
-        )
+    refuse_others(machine)
     return machine
 
 
-def running() -> list[Machine]:
+def refuse_others(machine: Machine | None) -> None:
+    """Raise LivePatchError if others than machine run (None: than one still to be booted): code is theirs, too (L4)."""
+    if running() - {machine}:
+        gc.collect()  # one that nobody can reach any more does not count
+    others = len(running() - {machine})
+    if others:
+        raise LivePatchError(
+            f"{others + 1} kernels would run patched code, and a patch is for one: "
+            "call shutdown() of those that are not to be patched"
+        )
+
+
+def running() -> set[Machine]:
     """Return the machines that run, without those that step beside patches."""
-    return [each for each in list(cpu.machines) if each.kernel.running and not isinstance(each.kernel.baton, Beside)]
+    return {each for each in cpu.machines if each.kernel.running and not isinstance(each.kernel.baton, Beside)}
 
 
 @contextmanager
