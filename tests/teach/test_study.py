@@ -170,9 +170,15 @@ def test_review_takes_the_cards_of_a_chapter_by_its_number(chapter):
     assert repr(pile).count("Q2?") == 1 and "<b>" not in repr(pile)
 
 
-def test_a_chapter_that_is_not_there_is_an_error_of_the_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        study.review("03", folder=tmp_path)
+def test_cards_are_found_in_the_book_when_the_notebook_runs_elsewhere(chapter, tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(study, "BOOK", chapter)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert len(study.cards("03")) == 2
+
+
+def test_a_chapter_that_is_not_there_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="77"):
+        study.review("77", folder=tmp_path)
 
 
 def test_check_tells_what_holds_and_gives_hints_for_the_rest(capsys):

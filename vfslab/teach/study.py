@@ -26,6 +26,7 @@ from vfslab.teach.predict import automatic
 
 CARD = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.S)
 CARDS_TAG = "review-cards"
+BOOK = Path(__file__).parents[2] / "book"  # of the checkout, if the package lies in one
 
 
 def widgets() -> Any:
@@ -114,10 +115,14 @@ def inline(text: str) -> str:
 
 
 def cards(chapter: str, folder: str | Path = ".") -> list[tuple[str, str]]:
-    """Return (question, answer) of each review card of a chapter, named "03" or by its file; OSError if it is not there."""
-    path = Path(folder) / chapter
-    if not path.suffix:
-        path = next(iter(sorted(Path(folder).glob(f"{chapter}_*.ipynb"))), path)
+    """Return (question, answer) of a chapter's review cards; OSError if the notebook is neither here nor in the book.
+
+    chapter is its number, "03", or the name of its file.
+    """
+    pattern = chapter if chapter.endswith(".ipynb") else f"{chapter}_*.ipynb"
+    path = next((path for place in (Path(folder), BOOK) for path in sorted(place.glob(pattern))), None)
+    if path is None:
+        raise FileNotFoundError(2, "there is no notebook of this chapter", chapter)
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if CARDS_TAG in cell["metadata"].get("tags", ())]
     return [(question.strip(), answer.strip()) for text in sources for question, answer in CARD.findall(text)]
