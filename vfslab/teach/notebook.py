@@ -41,13 +41,18 @@ class Picture:
         return to_text(self.graph)
 
 
-def show(name_or_graph: str | Graph, image: str | None = None) -> Picture:
-    """Return a figure by its name ("F5"), or any graph, as a picture for a notebook."""
+def show(name_or_graph: str | Graph, image: str | None = None, steps: bool = False) -> Picture | Timeline:
+    """Return a figure by its name ("F5"), or any graph, as a picture for a notebook.
+
+    steps  as a Timeline, if the figure is one that moves (F8 and F10)
+    """
     if isinstance(name_or_graph, Graph):
         return Picture(name_or_graph)
-    from vfslab.teach.figures import draw
+    from vfslab.teach import figures
 
-    return Picture(draw(name_or_graph, image))
+    if steps:
+        return figures.steps(name_or_graph, image)
+    return Picture(figures.draw(name_or_graph, image))
 
 
 def installation() -> None:
