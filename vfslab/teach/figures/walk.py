@@ -33,6 +33,7 @@ from vfslab.include.dcache import DCACHE_MOUNTED
 from vfslab.kernel.snapshot import Frame, Key, Record, key_of
 from vfslab.kernel.trace import Call
 from vfslab.teach.figures.mounts import put
+from vfslab.teach.figures.parts import loops
 from vfslab.user.text import filemode, printable
 from vfslab.viz.model import Box, Graph, Row
 from vfslab.viz.objects import View, graph_of_frame
@@ -63,7 +64,7 @@ WALK = {
     "Vfsmount": ("mnt_root", "mnt_sb"),
     "Dentry": ("d_name", "d_parent", "d_inode", "d_count"),
     "Inode": ("i_ino", "i_mode"),
-    "SuperBlock": ("s_id", "s_type.name", "s_op", "s_root"),
+    "SuperBlock": ("s_id", "s_type.name", "s_op"),
 }
 STAT = WALK | {
     "Nameidata": ("name", "last", "path", "inode", "root"),
@@ -71,7 +72,6 @@ STAT = WALK | {
     "Path": ("mnt", "dentry"),
     "Dentry": ("d_name", "d_inode"),
     "Inode": ("i_ino", "i_mode", "i_nlink", "i_size"),
-    "SuperBlock": ("s_id", "s_type.name", "s_op"),
 }
 PLACES = {name: WALK[name] for name in ("Vfsmount", "SuperBlock", "Inode")}
 PLACES["Dentry"] = ("d_name", "d_parent", "d_inode")
@@ -145,7 +145,9 @@ class Walk(Timeline):
 
     def graph(self, number: int | None = None) -> Graph:
         """Return the picture of a step (default: the current one), what changed since the step before marked."""
-        return tidy(super().graph(number), self.steps[self.step if number is None else number].frame)
+        graph = tidy(super().graph(number), self.steps[self.step if number is None else number].frame)
+        loops(graph)
+        return graph
 
 
 def film(
@@ -334,7 +336,7 @@ def strip(graph: Graph, parts: list[Round], end: Frame, walk: int) -> None:
         columns.append([key for key in dict.fromkeys(targets) if key not in graph.boxes])
         graph.boxes.update((key, places.boxes[key]) for key in columns[-1])
         for row in (row for key in columns[-1] for row in graph.boxes[key].rows):
-            if row.to in graph.boxes or row.name in ("d_parent", "mnt_root", "s_root"):  # up or along: said, not drawn
+            if row.to in graph.boxes or row.name in ("d_parent", "mnt_root"):  # up or along: said, not drawn
                 row.value, row.to = places.boxes[row.to].title if row.to in places.boxes else row.value, None
     graph.ranks += columns[:-1]
 
