@@ -2,7 +2,7 @@
 
     deck.img.gz    16 MiB ext4 as mke2fs and debugfs leave it; the book's first chapters read it
     climb.img.gz   20 MiB ext4 with a file for each shape an extent tree can take; chapter 3 climbs on it
-    small.img.gz   512 KiB ext4 with a file of five pages and one of 100 extents; two figures need them
+    small.img.gz   1 MiB ext4 with a file of five pages and one of 400 extents; two figures need them
 
 make_deck_image.py, make_climb_image.py and make_small_image.py beside this file make them anew. gzip and not xz: a Python in the browser
 may lack lzma.
@@ -23,7 +23,7 @@ def climb_image() -> bytes:
 
 
 def small_image() -> bytes:
-    """Return the 512 KiB of the figures' second image."""
+    """Return the 1 MiB of the figures' second image."""
     return _image("small.img.gz")
 
 

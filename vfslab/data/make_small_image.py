@@ -1,7 +1,7 @@
-"""Make the small image of the figures: 512 KiB of ext4 with blocks of 1 KiB, and two files longer than the deck has.
+"""Make the small image of the figures: 1 MiB of ext4 with blocks of 1 KiB, and two files longer than the deck has.
 
     long.txt     20 KiB in one extent: five pages of numbered lines
-    holes.txt    100 blocks of text with a hole behind each: an extent tree of two levels
+    holes.txt    400 blocks of text with a hole behind each: an extent tree of depth 2
 
 mke2fs -d makes it, without root or a mount. Identifiers and times are fixed, so one version of e2fsprogs
 makes the same bytes each time.
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from vfslab.data.make_deck_image import MKE2FS_CONF, TIME, run
 
-SIZE, BLOCK = 512 << 10, 1024
+SIZE, BLOCK = 1 << 20, 1024
+EXTENTS = 400  # 84 fit into a block of 1 KiB, and 4 into the inode
 UUID = "736d616c-6c20-7666-736c-616220657874"
 HASH_SEED = "5eed0002-0002-4003-8004-000500060007"
 
@@ -31,7 +32,7 @@ def make_files(tree):
     """Write the two files below tree, with fixed times."""
     (tree / "long.txt").write_bytes(numbered(20 << 10))
     with open(tree / "holes.txt", "wb") as file:
-        for number in range(100):
+        for number in range(EXTENTS):
             file.seek(2 * number * BLOCK)
             file.write(numbered(BLOCK))
     for path in (*tree.iterdir(), tree):
