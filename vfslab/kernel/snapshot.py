@@ -13,7 +13,7 @@ follows no other pointer. A member may reach into an embedded structure: "path.d
 object that has not changed since the last frame is not copied again: both share its Record.
 
 Linux: nothing; the nearest thing is a crash dump read with drgn.
-Left out: members that are not declared, and the content of buffers.
+Left out: members that are not declared, and the content of long buffers.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from vfslab.lib.kstruct import KernelBug, KObject, OperationTable, is_freed, mem
 
 View = Mapping[str, tuple[str, ...]]
 
+HEAD = 256  # bytes of a buffer that a camera with a view keeps
 LONGEST = 64  # members of a list or table that are kept; the rest is counted
 PLAIN = frozenset({int, bytes, str, bool, float, type(None)})  # values that are kept as they are
 _UNTOUCHED = object()  # an embedded member that nobody has brought into being yet
@@ -46,9 +47,10 @@ class Inner(Key):
 
 
 class Bytes(NamedTuple):
-    """A buffer, of which only the length in bytes is kept."""
+    """A buffer, of which the length in bytes is kept; by a camera with a view, also its first bytes."""
 
     length: int
+    head: bytes = b""
 
 
 class More(NamedTuple):
@@ -307,7 +309,7 @@ class Camera:
                 items.append(More(len(value) - LONGEST))
             return tuple(items), [target for _, targets in pairs for target in targets]
         if isinstance(value, bytearray | memoryview):
-            return Bytes(len(value)), []
+            return buffer(value, 0 if self.view is None else HEAD), []
         return getattr(value, "__name__", None) or self.tables.get(id(value)) or type(value).__name__, []
 
 
@@ -360,6 +362,14 @@ def reader(cls: type, names: tuple[str, ...]) -> Callable[[Any], tuple]:
         return tuple(values)
 
     return read
+
+
+def buffer(value: bytearray | memoryview, head: int) -> Bytes:
+    """Return what is kept of a buffer; one that was given back has no bytes any more."""
+    try:
+        return Bytes(len(value), bytes(value[:head]))
+    except ValueError:
+        return Bytes(0)
 
 
 def _is_late(cls: type, name: str) -> bool:

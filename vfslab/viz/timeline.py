@@ -23,8 +23,8 @@ from functools import cached_property
 from typing import Any
 
 from vfslab.include.kernel import Kernel
-from vfslab.kernel.snapshot import Frame, Inner, Key, View
-from vfslab.kernel.trace import LAYERS, Call, Trace, function_graph
+from vfslab.kernel.snapshot import Bytes, Frame, Key, View
+from vfslab.kernel.trace import LAYERS, Call, function_graph
 from vfslab.viz.film import Film
 from vfslab.viz.model import Graph
 from vfslab.viz.objects import Drawer
@@ -177,6 +177,56 @@ class Timeline(Film):
             names.setdefault(self.tracer.camera.key(step.call.value), []).append("result")
         return names
 
+    # -- for the browser ---------------------------------------------------------------------
+
+    def payload(self) -> dict[str, Any]:
+        return {**super().payload(), "calls": self._calls(), "watches": self.watches}
+
+    def _calls(self) -> list[dict[str, Any]]:
+        """Return the call tree as a list: who called whom, with what, how it ended, and at which steps."""
+        steps: dict[int, list[int]] = {}
+        for step in self.steps:
+            steps.setdefault(id(step.call), []).append(step.number)
+        numbers: dict[int, int] = {}
+        told = []
+        for number, call in enumerate(self.calls()):
+            numbers[id(call)] = number
+            at = steps.get(id(call), [])
+            told.append(
+                {
+                    "function": call.function,
+                    "where": call.where,
+                    "depth": call.depth,
+                    "parent": None if call.parent is None else numbers[id(call.parent)],
+                    "args": ", ".join(f"{name}={text}" for name, text in call.args.items()),
+                    "short": shortest(call),
+                    "result": call.result if call.result != "None" else None,
+                    "error": call.error,
+                    "words": error_text(call.error) if call.error else None,
+                    "first": at[0] if at else None,
+                    "last": at[-1] if at else None,
+                }
+            )
+        return told
+
+    def answer(self, what: str, **values: Any) -> Any:
+        if what == "details":
+            return self.details(int(values["step"]), str(values["key"]))
+        return super().answer(what, **values)
+
+    def details(self, number: int, key: str) -> dict[str, Any]:
+        """Return what is known of one object at a step beside its rows: what its class is for, the bytes it holds."""
+        record = self.steps[number].frame.get(key)
+        if record is None:
+            raise ValueError(f"{key} is not in sight at step {number}")
+        about = (record.cls.__doc__ or "").strip().splitlines()
+        held = [
+            {"name": name, "lines": hex_lines(value.head, value.length)}
+            for name, value in record.members.items()
+            if isinstance(value, Bytes) and value.head
+        ]
+        return {"about": about[0] if about else "", "bytes": held}
+
     # -- searching ---------------------------------------------------------------------------
 
     def when(self, what: str) -> list[int]:
@@ -279,6 +329,27 @@ def sentence(step: Step) -> str:
     )
 
 
+def shortest(call: Call) -> str:
+    """Return the one argument that tells calls of a function apart: a name, else a number."""
+    for text in call.args.values():
+        if text.startswith("'") and len(text) > 2:
+            return text
+    for text in call.args.values():
+        if "(" in text:  # a dentry is told with its name
+            return text[text.index("(") + 1 : -1]
+    return ""
+
+
+def hex_lines(head: bytes, length: int) -> list[str]:
+    """Return bytes as a hexdump, 16 to a line, and how many more there are."""
+    lines = []
+    for at in range(0, len(head), 16):
+        piece = head[at : at + 16]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
+        lines.append(f"{at:04x}  {piece.hex(' '):<47}  {text}")
+    return lines if length <= len(head) else [*lines, f"... {length - len(head)} bytes more"]
+
+
 def error_text(name: str) -> str:
     """Return an errno in words: "-ENOENT (No such file or directory)"."""
     import errno
@@ -297,6 +368,3 @@ def traced(kernel: Kernel, action: Callable, *args: Any, **choice: Any) -> Timel
         except OSError as error:
             timeline.error = error
     return timeline
-
-
-__all__ = ["Inner", "Step", "Timeline", "Trace", "traced"]

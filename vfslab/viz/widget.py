@@ -28,6 +28,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from vfslab.viz.colors import GROUPS
+
 LONGEST_TWIN = 6000  # characters of the text twin that are saved with a notebook
 
 # Asks for the script of its kind once per page, then hands the element over to it.
@@ -133,7 +135,7 @@ class Face:
         try:
             with self._lock:
                 if what == "script":
-                    told: Any = {"js": _file(self.script), "css": "\n".join(map(_file, self.styles))}
+                    told: Any = {"js": _file(self.script), "css": style(self.styles)}
                 elif what == "payload":
                     told = self.payload()
                 else:
@@ -211,9 +213,18 @@ def _file(name: str) -> str:
     return (resources.files("vfslab.viz") / "js" / name).read_text(encoding="utf-8")
 
 
-def style() -> str:
-    """Return the style sheet of all widgets, for HTML that must stand alone."""
-    return _file("vfslab.css")
+def style(names: tuple[str, ...] = Face.styles) -> str:
+    """Return style sheets, with the colours of the groups of boxes (colors.py); in the dark they are mixed anew."""
+    light, dark = [], []
+    for name, (fill, rim, _) in GROUPS.items():
+        light.append(f".v-{name}{{--fill:{fill};--rim:{rim}}}")
+        dark.append(f".v-{name}{{--fill:color-mix(in srgb,{rim} 62%,#000);--rim:color-mix(in srgb,{rim} 55%,#fff)}}")
+    themes = ('[data-jp-theme-light="false"]', 'html[data-theme="dark"]')
+    rules = light + [f"{theme} {rule}" for theme in themes for rule in dark]
+    system = "".join(f"html:not([data-theme]) body:not([data-jp-theme-light]) {rule}" for rule in dark)
+    rules.append(f"@media (prefers-color-scheme:dark){{{system}}}")
+    rules.append(f"@media print{{{''.join(rule for rule in light)}}}")
+    return "\n".join([*map(_file, names), *rules])
 
 
 def _key(script: str, styles: tuple[str, ...]) -> str:

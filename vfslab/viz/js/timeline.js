@@ -1,0 +1,555 @@
+/* A film in the browser: the calls on one side, the objects on the other, and a slider through all steps.
+
+   data.svg      one drawing of everything that is ever there, all of it hidden
+   data.steps    for each step what differs from the step before: {part: text or null}
+   data.marks    for each step the parts that just changed
+   A part is a box "3", its row "3.1", what the running function calls it "3t", an arrow "e7" (see viz/union.py).
+
+   Stepping shows, hides and relabels parts of that one drawing. The kernel is asked for nothing but details. */
+
+const EVERY = 25;                 // a full state is kept for so many steps, to jump quickly
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+export function render(given) {
+  const film = new Film(given);
+  film.build();
+  film.goto(given.data.step, {quiet: true});
+  given.onPush(({step}) => step !== undefined && film.goto(step, {quiet: true}));
+  return () => film.end();
+}
+
+/* -- small helpers ---------------------------------------------------------------------------------- */
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+const ICONS = {
+  first: "M4 3v10M13 3L6 8l7 5z", back: "M11 3L4 8l7 5z", next: "M5 3l7 5-7 5z", last: "M12 3v10M3 3l7 5-7 5z",
+  less: "M3 8h10", more: "M3 8h10M8 3v10", fit: "M3 6V3h3M10 3h3v3M13 10v3h-3M6 13H3v-3",
+};
+
+function button(name, label, action, icon = ICONS[name]) {
+  const node = make("button", {type: "button", title: label, "aria-label": label, class: `v-b-${name}`, onclick: action});
+  node.innerHTML = `<svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="${icon}"/></svg>`;
+  return node;
+}
+
+const clip = (text, room) => {
+  const safe = [...text].map((c) => (c < " " || (c >= "\x7f" && c < "\xa0") ? "·" : c));
+  return safe.length <= room ? safe.join("") : safe.slice(0, Math.max(room - 1, 0)).join("") + "…";
+};
+
+const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+
+/* -- what is there at a step ------------------------------------------------------------------------ */
+
+/** The state of every step: a Map {part: text}, made from the differences. */
+export class States {
+  constructor(steps) {
+    this.steps = steps;
+    this.kept = [];
+  }
+  at(step) {
+    const place = Math.floor(step / EVERY);
+    while (this.kept.length <= place) {
+      const from = this.kept.length;
+      this.kept.push(from === 0 ? this.forward(new Map(), 0, 0) : this.forward(new Map(this.kept[from - 1]), (from - 1) * EVERY + 1, from * EVERY));
+    }
+    return this.forward(new Map(this.kept[place]), place * EVERY + 1, step);
+  }
+  forward(state, first, last) {
+    for (let step = first; step <= last && step < this.steps.length; step++)
+      for (const [part, text] of Object.entries(this.steps[step])) text === null ? state.delete(part) : state.set(part, text);
+    return state;
+  }
+}
+
+/* -- the widget ------------------------------------------------------------------------------------- */
+
+class Film {
+  constructor({el, data, ask, label}) {
+    Object.assign(this, {el, data, ask, label});
+    this.count = data.steps.length;
+    this.states = new States(data.steps);
+    this.state = new Map();
+    this.step = -1;
+    this.scale = 1;
+    this.chosen = null;           // the box whose details are shown
+    this.shut = new Set();        // calls that are collapsed: they are stepped over
+  }
+
+  build() {
+    const {data} = this;
+    this.status = make("p", {class: "v-status", role: "status", "aria-live": "polite"});
+    this.main = make("div", {class: "v-main"}, data.calls?.length ? this.buildTree() : null, this.buildStage());
+    this.root = make("section", {class: "vfslab-face vfslab-timeline", "aria-label": this.label, "data-lm-suppress-shortcuts": "true",
+      onkeydown: (event) => this.key(event)},
+      make("header", {class: "v-top"}, make("strong", {}, data.title), this.count > 1 ? make("span", {class: "v-soft"}, plural(this.count, "step")) : null),
+      this.buildBar(), this.status, this.main, this.buildDetails());
+    if (!this.count) this.status.textContent = "Nothing was traced.";
+    this.el.append(this.root);
+    this.watcher = new ResizeObserver(() => this.fitted && this.fit());
+    this.watcher.observe(this.stage);
+    this.fit();
+  }
+
+  end() {
+    this.watcher.disconnect();
+    cancelAnimationFrame(this.moving);
+    this.root.remove();
+  }
+
+  buildBar() {
+    const {data} = this;
+    this.slider = make("input", {type: "range", min: 1, max: Math.max(this.count, 1), value: 1, "aria-label": "Step",
+      oninput: () => this.goto(Number(this.slider.value) - 1)});
+    this.counter = make("output", {class: "v-counter"});
+    this.buttons = {
+      first: button("first", "First step (Home)", () => this.goto(0)), back: button("back", "Step back (left arrow)", () => this.move(-1)),
+      next: button("next", "Step forward (right arrow)", () => this.move(1)), last: button("last", "Last step (End)", () => this.goto(this.count - 1)),
+    };
+    const steps = make("div", {class: "v-steps", role: "group", "aria-label": "Steps"},
+      this.buttons.first, this.buttons.back, this.buttons.next, this.buttons.last, this.slider, this.counter);
+    this.tabled = make("button", {type: "button", "aria-pressed": "false", title: "The same content as a table", onclick: () => this.showTable()}, "Table");
+    const look = make("div", {class: "v-look", role: "group", "aria-label": "Look"},
+      button("less", "Smaller", () => this.zoom(this.scale / 1.2)), button("fit", "Fit to the width", () => this.fit()),
+      button("more", "Larger", () => this.zoom(this.scale * 1.2)), this.tabled);
+    return make("div", {class: "v-bar"}, this.count > 1 ? steps : null, this.count > 1 ? this.buildFinders() : null, look);
+  }
+
+  buildFinders() {
+    this.query = make("input", {type: "search", placeholder: "Search", "aria-label": "Search calls, arguments, errors and values; Enter goes to the next match",
+      onkeydown: (event) => event.key === "Enter" && this.find(event.shiftKey ? -1 : 1)});
+    this.hits = make("span", {class: "v-soft v-hits"});
+    const finders = make("div", {class: "v-find", role: "group", "aria-label": "Find"}, this.query, this.hits);
+    const watches = Object.entries(this.data.watches ?? {});
+    if (watches.length) {
+      this.watch = make("select", {"aria-label": "Member to watch"},
+        ...watches.map(([name, steps]) => make("option", {value: name}, `${name} (${steps.length})`)));
+      const go = (way) => this.jump(this.data.watches[this.watch.value], way, `change of ${this.watch.value}`);
+      finders.append(make("span", {class: "v-pair"}, make("span", {class: "v-soft", "aria-hidden": "true"}, "change of"), this.watch,
+        make("button", {type: "button", title: "Previous change", "aria-label": "Previous change of the chosen member", onclick: () => go(-1)}, "‹"),
+        make("button", {type: "button", title: "Next change", "aria-label": "Next change of the chosen member", onclick: () => go(1)}, "›")));
+    }
+    return finders;
+  }
+
+  /* -- the call tree -- */
+
+  buildTree() {
+    const {calls} = this.data;
+    this.callOf = new Map();
+    calls.forEach((call, number) => [call.first, call.last].forEach((step) => step !== null && this.callOf.set(step, number)));
+    calls.forEach((call) => (call.children = calls.some((other) => false)));
+    calls.forEach((call) => call.parent !== null && (calls[call.parent].children = true));
+    this.collapseToFit(60);
+    this.items = calls.map((call, number) => this.buildCall(call, number));
+    this.tree = make("div", {class: "v-tree", role: "tree", "aria-label": "Calls", onkeydown: (event) => this.treeKey(event)}, ...this.items);
+    this.drawTree();
+    return this.tree;
+  }
+
+  collapseToFit(most) {
+    const {calls} = this.data;
+    const deepest = Math.max(...calls.map((call) => call.depth));
+    for (let depth = deepest; depth > 1 && calls.filter((call) => call.depth <= depth).length > most; depth--)
+      calls.forEach((call, number) => call.depth === depth - 1 && call.children && this.shut.add(number));
+  }
+
+  buildCall(call, number) {
+    const outcome = call.error ? make("span", {class: "v-error", title: call.words}, `-${call.error}`.replace("--", "-")) : null;
+    const toggle = make("span", {class: "v-toggle", "aria-hidden": "true", onclick: (event) => { event.stopPropagation(); this.fold(number); }});
+    const said = `${call.function}${call.error ? `, fails with ${call.words}` : ""}`;
+    return make("div", {class: "v-call", role: "treeitem", tabindex: number ? -1 : 0, "aria-level": call.depth + 1, "aria-label": said,
+      title: `${call.function}(${call.args})\n${call.where}${call.error ? `\n${call.words}` : call.result ? `\nreturns ${call.result}` : ""}`,
+      style: `--depth:${call.depth}`, onclick: () => { this.rove(number); this.toCall(number); }},
+      toggle, make("span", {class: "v-name"}, call.function), make("span", {class: "v-args"}, call.short), outcome);
+  }
+
+  drawTree() {
+    const {calls} = this.data;
+    calls.forEach((call, number) => {
+      const item = this.items[number];
+      item.hidden = !this.inTree(number);
+      if (call.children) item.setAttribute("aria-expanded", String(!this.shut.has(number)));
+    });
+  }
+
+  inTree(number) {
+    for (let above = this.data.calls[number].parent; above !== null; above = this.data.calls[above].parent)
+      if (this.shut.has(above)) return false;
+    return true;
+  }
+
+  fold(number, open = this.shut.has(number)) {
+    open ? this.shut.delete(number) : this.shut.add(number);
+    this.drawTree();
+  }
+
+  toCall(number) {
+    const {first} = this.data.calls[number];
+    if (first !== null) this.goto(first);
+    else this.say("This call has no picture: it is outside of the steps that were kept.");
+  }
+
+  rove(number) {
+    this.items.forEach((item, other) => item.setAttribute("tabindex", other === number ? 0 : -1));
+    this.items[number].focus({preventScroll: true});
+  }
+
+  treeKey(event) {
+    const number = this.items.indexOf(event.target);
+    if (number < 0) return;
+    const call = this.data.calls[number];
+    const shown = this.items.map((_, other) => other).filter((other) => !this.items[other].hidden);
+    const place = shown.indexOf(number);
+    const to = {
+      ArrowDown: () => shown[place + 1], ArrowUp: () => shown[place - 1], Home: () => shown[0], End: () => shown.at(-1),
+      ArrowRight: () => call.children && (this.shut.has(number) ? void this.fold(number, true) : shown[place + 1]),
+      ArrowLeft: () => (call.children && !this.shut.has(number) ? void this.fold(number, false) : call.parent),
+      Enter: () => void this.toCall(number), " ": () => void this.toCall(number),
+    }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const target = to();
+    if (typeof target === "number") { this.rove(target); this.items[target].scrollIntoView({block: "nearest"}); }
+  }
+
+  /* -- the picture -- */
+
+  buildStage() {
+    this.stage = make("div", {class: "v-stage", tabindex: -1, "aria-label": this.data.alt});
+    this.stage.innerHTML = this.data.svg;
+    this.svg = this.stage.firstElementChild;
+    this.svg.setAttribute("aria-label", "Objects");
+    this.width = Number(this.svg.getAttribute("width"));
+    this.height = Number(this.svg.getAttribute("height"));
+    this.box = [...this.svg.querySelectorAll("[data-b]")];
+    this.edge = [...this.svg.querySelectorAll("[data-e]")];
+    this.box.forEach((node, number) => {
+      node.title = node.querySelector(".v-title");
+      node.rows = [...node.querySelectorAll(".v-row")].map((row) => Object.assign(row, {value: row.querySelector(".v-value"), room: Number(row.dataset.room)}));
+      node.tag = node.querySelector(".v-tag");
+      node.addEventListener("click", () => this.choose(number));
+      node.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        this.choose(number);
+      });
+    });
+    this.edge.forEach((node) => (node.way = node.querySelector(".v-way")));
+    this.table = make("div", {class: "v-table", hidden: true});
+    return make("div", {class: "v-side"}, this.stage, this.table);
+  }
+
+  fit() {
+    this.fitted = true;
+    const room = this.stage.clientWidth - 4;
+    if (room > 0) this.zoom(Math.min(1, Math.max(0.6, room / this.width)), true);
+  }
+
+  zoom(scale, fitted = false) {
+    this.fitted = fitted;
+    this.scale = Math.min(3, Math.max(0.2, scale));
+    this.svg.setAttribute("width", this.width * this.scale);
+    this.svg.setAttribute("height", this.height * this.scale);
+  }
+
+  /* -- stepping -- */
+
+  key(event) {
+    if (event.target.closest("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const action = {ArrowRight: () => this.move(1), ArrowLeft: () => this.move(-1), Home: () => this.goto(0), End: () => this.goto(this.count - 1),
+      PageDown: () => this.goto(this.step + 10), PageUp: () => this.goto(this.step - 10), Escape: () => this.choose(null)}[event.key];
+    if (!action || this.count < 2 && event.key !== "Escape") return;
+    event.preventDefault();
+    action();
+  }
+
+  move(way) {
+    let step = this.step + way;
+    while (this.tree && step > 0 && step < this.count - 1 && !this.inTree(this.callOf.get(step))) step += way;
+    this.goto(step);
+  }
+
+  jump(steps, way, what) {
+    const places = way > 0 ? steps.filter((step) => step > this.step) : steps.filter((step) => step < this.step).reverse();
+    if (places.length) this.goto(places[0]);
+    else this.say(`No ${way > 0 ? "later" : "earlier"} ${what}.`);
+  }
+
+  goto(step, {quiet = false} = {}) {
+    step = Math.max(0, Math.min(step, this.count - 1));
+    if (!this.count || step === this.step) return;
+    const before = this.state, near = Math.abs(step - this.step) === 1 && this.step >= 0;
+    const forward = step > this.step;
+    this.state = this.states.at(step);
+    this.step = step;
+    this.draw(before, near && forward ? this.data.gone[step] ?? {} : {}, near);
+    this.tell();
+    if (this.tree) this.drawCurrent();
+    if (!this.table.hidden) this.drawTable();
+    if (this.chosen !== null) this.details();
+    if (!quiet) {
+      clearTimeout(this.telling);
+      this.telling = setTimeout(() => this.ask("step", {step: this.step}).catch(() => {}), 200);
+    }
+  }
+
+  draw(before, gone, near) {
+    const {state, svg} = this;
+    cancelAnimationFrame(this.moving);
+    this.edge.forEach((node) => node.still && node.way.setAttribute("d", node.still));
+    svg.querySelectorAll(".v-changed, .v-new, .v-gone, .v-was").forEach((node) => node.classList.remove("v-changed", "v-new", "v-gone", "v-was"));
+    for (const part of before.keys()) if (!state.has(part)) this.set(part, null);
+    for (const [part, text] of state) if (before.get(part) !== text || this.stale?.has(part)) this.set(part, text);
+    this.stale = new Set();
+    for (const part of this.data.marks[this.step]) this.part(part)?.classList.add(part.includes(".") ? "v-changed" : "v-new");
+    this.ghosts(gone);
+    this.arrows(before, near);
+    this.follow();
+  }
+
+  part(part) {
+    const [box, row] = part.split(".");
+    return row === undefined ? this.box[box] : this.box[box].rows[row];
+  }
+
+  set(part, text) {
+    if (part[0] === "e") return void this.edge[part.slice(1)].classList.toggle("v-off", text === null);
+    if (part.endsWith("t")) return this.setTag(this.box[part.slice(0, -1)].tag, text);
+    const [number, row] = part.split(".");
+    const node = this.box[number];
+    if (row === undefined) {
+      node.classList.toggle("v-off", text === null);
+      if (text === null) return;
+      node.title.textContent = clip(text, Math.floor((node.querySelector(".v-rim").width.baseVal.value - 12) / 6.97));
+      node.setAttribute("aria-label", text);
+    } else {
+      node.rows[row].classList.toggle("v-off", text === null);
+      node.rows[row].value.textContent = clip(text ?? "", node.rows[row].room);
+    }
+  }
+
+  setTag(tag, text) {
+    tag.lastElementChild.textContent = text ?? "";
+    tag.firstElementChild.setAttribute("width", text ? text.length * 6.7 + 10 : 0);
+  }
+
+  /* What went with this step stays as a shadow until the next one. */
+  ghosts(gone) {
+    for (const [key, why] of Object.entries(gone)) {
+      const number = this.data.boxes.findIndex((box) => box.key === key);
+      if (number < 0) continue;
+      const node = this.box[number];
+      node.classList.remove("v-off");
+      node.classList.add("v-gone");
+      this.setTag(node.tag, why);
+      this.stale.add(String(number)).add(`${number}t`);
+      this.hideNext = number;
+    }
+    for (const [key] of Object.entries(this.shadows ?? {})) {
+      const number = this.data.boxes.findIndex((box) => box.key === key);
+      if (number >= 0 && !this.state.has(String(number)) && !(key in gone)) {
+        this.box[number].classList.add("v-off");
+        this.setTag(this.box[number].tag, null);
+      }
+    }
+    this.shadows = gone;
+  }
+
+  /* An arrow of a row that changed is strong; where it pointed before stays as a shadow, and the new one moves from there. */
+  arrows(before, near) {
+    const marks = new Set(this.data.marks[this.step]);
+    const moved = new Map();
+    this.data.edges.forEach(([tail, row], number) => {
+      const part = `e${number}`, was = before.has(part), is = this.state.has(part);
+      if (row < 0 || !marks.has(`${tail}.${row}`)) return;
+      if (is) this.edge[number].classList.add("v-changed");
+      if (near && was !== is) {
+        const pair = moved.get(`${tail}.${row}`) ?? {};
+        pair[is ? "to" : "from"] = this.edge[number];
+        moved.set(`${tail}.${row}`, pair);
+      }
+    });
+    const pairs = [...moved.values()].filter((pair) => pair.from && pair.to);
+    pairs.forEach(({from}) => { from.classList.remove("v-off"); from.classList.add("v-was"); });
+    this.was?.forEach((node) => !node.classList.contains("v-was") && node.classList.toggle("v-off", !this.state.has(`e${node.dataset.e}`)));
+    this.was = pairs.map(({from}) => from);
+    if (pairs.length && pairs.length <= 12 && !calm.matches) this.glide(pairs);
+  }
+
+  glide(pairs) {
+    const points = (way, count = 20) => { const length = way.getTotalLength(); return Array.from({length: count + 1}, (_, i) => way.getPointAtLength((length * i) / count)); };
+    const plans = pairs.map(({from, to}) => { to.still = to.way.getAttribute("d"); return {to, a: points(from.way), b: points(to.way)}; });
+    const began = performance.now();
+    const frame = (now) => {
+      const t = Math.min(1, (now - began) / 280), ease = t * t * (3 - 2 * t);
+      for (const {to, a, b} of plans)
+        to.way.setAttribute("d", t >= 1 ? to.still : "M" + a.map((p, i) => `${p.x + (b[i].x - p.x) * ease} ${p.y + (b[i].y - p.y) * ease}`).join("L"));
+      if (t < 1) this.moving = requestAnimationFrame(frame);
+    };
+    this.moving = requestAnimationFrame(frame);
+  }
+
+  /* Keep what changed, or what the function was given, in view. */
+  follow() {
+    const seen = [...this.svg.querySelectorAll(".v-new, .v-box:has(.v-row.v-changed)")];
+    const nodes = seen.length ? seen : this.box.filter((_, number) => this.state.has(`${number}t`));
+    if (!nodes.length || this.stage.hidden) return;
+    const outer = this.stage.getBoundingClientRect();
+    const rects = nodes.map((node) => node.getBoundingClientRect());
+    const left = Math.min(...rects.map((r) => r.left)), right = Math.max(...rects.map((r) => r.right));
+    const top = Math.min(...rects.map((r) => r.top)), bottom = Math.max(...rects.map((r) => r.bottom));
+    const shift = (low, high, from, to) => (low >= from && high <= to ? 0 : high - low > to - from ? low - from - 10 : (low + high - from - to) / 2);
+    const x = shift(left, right, outer.left, outer.right), y = shift(top, bottom, outer.top, outer.bottom);
+    if (x || y) this.stage.scrollBy({left: x, top: y, behavior: calm.matches ? "auto" : "smooth"});
+  }
+
+  drawCurrent() {
+    const {calls} = this.data, current = this.callOf.get(this.step);
+    const open = new Set();
+    for (let above = calls[current].parent; above !== null; above = calls[above].parent) open.add(above);
+    if ([...open].some((above) => this.shut.has(above))) { open.forEach((above) => this.shut.delete(above)); this.drawTree(); }
+    calls.forEach((call, number) => {
+      const item = this.items[number];
+      item.classList.toggle("v-current", number === current);
+      item.classList.toggle("v-open", open.has(number));
+      item.classList.toggle("v-later", call.first === null || call.first > this.step);
+      item.classList.toggle("v-done", call.last !== null && call.last <= this.step);
+      number === current ? item.setAttribute("aria-current", "step") : item.removeAttribute("aria-current");
+    });
+    const item = this.items[current], top = item.offsetTop - this.tree.offsetTop;
+    if (top < this.tree.scrollTop + 24 || top > this.tree.scrollTop + this.tree.clientHeight - 48)
+      this.tree.scrollTop = top - this.tree.clientHeight / 2;
+  }
+
+  /* -- in words -- */
+
+  changes() {
+    const marks = this.data.marks[this.step], title = (number) => this.state.get(String(number)) ?? this.data.boxes[number].key;
+    const fresh = marks.filter((part) => !part.includes(".")), seen = new Set(fresh);
+    const changed = marks.filter((part) => part.includes(".") && !seen.has(part.split(".")[0])).map((part) => {
+      const [box, row] = part.split(".");
+      return `${title(box)} ${this.data.boxes[box].rows[row]} = ${this.state.get(part) || "…"}`;
+    });
+    const told = [];
+    const list = (items) => items.slice(0, 3).join("; ") + (items.length > 3 ? ` and ${items.length - 3} more` : "");
+    if (changed.length) told.push(`Changed: ${list(changed)}.`);
+    if (fresh.length) told.push(`New in sight: ${list(fresh.map(title))}.`);
+    const gone = Object.entries(this.data.gone[this.step] ?? {});
+    const freed = gone.filter(([, why]) => why === "freed").map(([key]) => key), hidden = gone.filter(([, why]) => why !== "freed").map(([key]) => key);
+    if (freed.length) told.push(`Freed: ${list(freed)}.`);
+    if (hidden.length) told.push(`Out of sight: ${list(hidden)}.`);
+    return told.join(" ");
+  }
+
+  tell() {
+    const note = this.data.notes[this.step], place = `Step ${this.step + 1} of ${this.count}`;
+    this.slider.value = this.step + 1;
+    this.slider.setAttribute("aria-valuetext", `${place}: ${note}`);
+    this.counter.textContent = `${this.step + 1} / ${this.count}`;
+    this.buttons.first.disabled = this.buttons.back.disabled = this.step === 0;
+    this.buttons.next.disabled = this.buttons.last.disabled = this.step === this.count - 1;
+    this.status.replaceChildren(make("b", {class: / fails with /.test(note) ? "v-error" : ""}, note), make("span", {}, " " + this.changes()));
+    this.status.hidden = !this.status.textContent.trim();
+  }
+
+  say(text) {
+    this.status.hidden = false;
+    this.status.replaceChildren(text);
+  }
+
+  find(way) {
+    const wanted = this.query.value.trim().toLowerCase();
+    if (!wanted) return;
+    const has = (text) => text !== null && text.toLowerCase().includes(wanted);
+    const steps = this.data.steps.map((change, step) => step).filter((step) =>
+      has(this.data.notes[step]) || Object.entries(this.data.steps[step]).some(([part, text]) => part[0] !== "e" && has(text)));
+    this.jump(steps, way, `match of “${this.query.value}”`);
+    const place = steps.indexOf(this.step);
+    this.hits.textContent = steps.length ? `${place >= 0 ? place + 1 : "–"} of ${steps.length}` : "no match";
+  }
+
+  /* -- the table: the same content -- */
+
+  showTable() {
+    const on = this.table.hidden;
+    this.table.hidden = !on;
+    this.stage.hidden = on;
+    this.tabled.setAttribute("aria-pressed", String(on));
+    if (on) this.drawTable();
+    else this.fitted && this.fit();
+  }
+
+  drawTable() {
+    const marks = new Set(this.data.marks[this.step]), heads = new Map();
+    this.data.edges.forEach(([tail, row, head], number) => this.state.has(`e${number}`) && heads.set(`${tail}.${row}`, this.state.get(String(head))));
+    const body = make("tbody");
+    this.data.boxes.forEach((box, number) => {
+      if (!this.state.has(String(number))) return;
+      const tag = this.state.get(`${number}t`);
+      const fresh = marks.has(String(number));
+      body.append(make("tr", {class: "v-object"}, make("th", {scope: "rowgroup", colspan: 3},
+        make("button", {type: "button", onclick: () => this.choose(number)}, this.state.get(String(number))), tag ? ` known as ${tag}` : "", fresh ? " (new in sight)" : "")));
+      box.rows.forEach((name, row) => {
+        const part = `${number}.${row}`;
+        if (!this.state.has(part)) return;
+        const changed = marks.has(part) && !fresh;
+        body.append(make("tr", {class: changed ? "v-changed" : undefined}, make("th", {scope: "row"}, name), make("td", {}, this.state.get(part)),
+          make("td", {}, heads.has(part) ? `points to ${heads.get(part)}` : "", changed ? " (changed)" : "")));
+      });
+    });
+    this.table.replaceChildren(make("table", {}, make("caption", {}, `Objects in sight: ${this.data.notes[this.step] || this.data.title}`),
+      make("thead", {}, make("tr", {}, ...["member", "value", ""].map((name) => make("th", {scope: "col"}, name)))), body));
+  }
+
+  /* -- details of one object -- */
+
+  buildDetails() {
+    this.detail = make("aside", {class: "v-detail", hidden: true, "aria-label": "Details"});
+    return this.detail;
+  }
+
+  choose(number) {
+    this.box.forEach((node, other) => node.classList.toggle("v-chosen", other === number));
+    const back = this.chosen;
+    this.chosen = number;
+    this.detail.hidden = number === null;
+    if (number !== null) this.details();
+    else if (back !== null && this.detail.contains(document.activeElement)) this.box[back].focus();
+  }
+
+  details() {
+    const number = this.chosen, {key, rows} = this.data.boxes[number], step = this.step;
+    const there = this.state.has(String(number));
+    const close = make("button", {type: "button", "aria-label": "Close details (Escape)", title: "Close (Escape)", onclick: () => this.choose(null)}, "×");
+    const list = make("dl");
+    rows.forEach((name, row) => {
+      const part = `${number}.${row}`;
+      if (!this.state.has(part)) return;
+      const steps = this.data.marks.flatMap((marks, at) => (marks.includes(part) ? [at] : []));
+      const go = (way) => this.jump(steps, way, `change of ${name}`);
+      list.append(make("dt", {}, name), make("dd", {}, this.state.get(part) || "→", steps.length && this.count > 1 ? make("span", {class: "v-pair"},
+        make("button", {type: "button", "aria-label": `Previous change of ${name}`, title: "Previous change", onclick: () => go(-1)}, "‹"),
+        make("button", {type: "button", "aria-label": `Next change of ${name}`, title: "Next change", onclick: () => go(1)}, "›")) : null));
+    });
+    const more = make("div", {class: "v-more"});
+    this.detail.replaceChildren(make("header", {}, make("strong", {}, there ? this.state.get(String(number)) : key), close),
+      there ? list : make("p", {class: "v-soft"}, "Not in sight at this step."), more);
+    if (!there) return;
+    this.ask("details", {step, key}).then((told) => {
+      if (this.step !== step || this.chosen !== number) return;
+      if (told.about) more.append(make("p", {class: "v-soft"}, told.about));
+      for (const {name, lines} of told.bytes ?? []) more.append(make("p", {}, `${name}, the first bytes`), make("pre", {tabindex: 0, "aria-label": `Bytes of ${name}`}, lines.join("\n")));
+    }).catch(() => {});
+  }
+}
