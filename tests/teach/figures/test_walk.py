@@ -154,6 +154,29 @@ def test_without_the_mount_F10_says_that_nothing_covers_the_directory(changed):
         draw("F10")
 
 
+def test_F8_tells_dots_symlinks_and_what_a_walk_has_brought_into_the_cache_itself(monkeypatch):
+    original = walk.tree
+
+    @contextmanager
+    def tree(image=None):
+        with original(image) as scene:
+            scene.process.symlink("mnt/a123/../a123/hello.c", "/adrian/link")
+            yield scene._replace(path="./link")
+
+    monkeypatch.setattr(walk, "tree", tree)
+    graph = draw("F8")
+    parts = [box for key, box in graph.boxes.items() if key.startswith("1.")]
+    assert [box.title.partition(":")[0] for box in parts[1:]] == [
+        "round 1", "round 2", "lookup_last()", "round 3", "round 4", "round 5", "round 6", "round 7", "lookup_last()",
+    ]  # fmt: skip
+    told = [{row.name: row.value for row in box.rows} for box in parts]
+    assert "handle_dots()" in told[1] and "lookup_fast()" not in told[1]
+    assert told[3]["pick_link()"] == "a symlink to 'mnt/a123/../a123/hello.c'" and "step_into()" not in told[3]
+    assert "lookup_slow()" in told[5], "a123 is asked for once ..."
+    assert "lookup_slow()" not in told[7] and told[7]["lookup_fast()"] == 'd_children["a123"]', "... and then cached"
+    assert graph.boxes["2.0 round"].title == "lookup_last() of a cached name"
+
+
 # --- steps ----------------------------------------------------------------------------------------
 
 
@@ -170,6 +193,8 @@ def test_a_step_is_the_same_picture_whichever_way_one_comes_to_it(name):
         back.append(timeline.text())
         timeline.back()
     assert timeline.step == 0 and back == forward[::-1]
+    boxes = [box for number in range(len(timeline)) for box in timeline.graph(number).boxes.values()]
+    assert not [box.title for box in boxes for row in box.rows if row.to == box.key], "arrows round their own box"
 
 
 def test_the_steps_of_F8_are_few_enough_for_a_static_stepper_and_know_when_the_walk_moved():

@@ -27,6 +27,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from vfslab.include.dcache import DCACHE_MOUNTED
@@ -246,14 +247,16 @@ def stat_walk(image: str | None = None) -> Graph:
 
 @dataclasses.dataclass
 class Round:
-    """One component of a walk: how nd stood when its dentry was found, how that was found, and where nd stood then.
+    """One component of a walk: how nd stood when it was found, and how when the walk had gone there.
 
-    dentry is None where nothing is looked up: at the start, and where link_path_walk() leaves the last name over.
+    call    step_into() or handle_dots(); None where nothing is looked up: at the start, and for a name that is left over
+    dentry  what the name led to; slow: the call of lookup_slow(), if it took one to find it
     """
 
     title: str
     before: Frame
     after: Frame
+    call: Call | None = None
     dentry: Key | None = None
     slow: Call | None = None
 
@@ -261,28 +264,25 @@ class Round:
 def rounds(steps: Iterable[Step]) -> list[Round]:
     """Return the rounds of a walk, the start first."""
     found: list[Round] = []
-    slow = number = last = 0
-    begun: Any = None
+    slow: Call | None = None
+    number, last = 1, False
     for step in steps:
-        function, what, call, frame = step.call.function, step.what, step.call, step.frame
+        function, call, frame = step.call.function, step.call, step.frame
         if function == "lookup_last":
-            last = what == "call"
-        elif function == "path_init" and what == "return":
+            last = step.what == "call"
+        elif function == "path_init" and step.what == "return":
             found.append(Round("path_init(): the start", frame, frame))
-        elif function == "lookup_slow" and what == "return":
+        elif function == "lookup_slow" and step.what == "return":
             slow = call
-        elif function in ("step_into", "handle_dots") and what == "call":
-            number += not last
-            begun = Round(
-                "lookup_last()" if last else f"round {number}: link_path_walk()", frame, frame, slow=slow or None
-            )
-            if function == "step_into":
-                begun.dentry = key_of(call.objects["dentry"])
-            found.append(begun)
+        elif function in ("step_into", "handle_dots") and step.what == "call":
+            dentry = key_of(call.objects["dentry"]) if function == "step_into" else None
+            title = "lookup_last()" if last else f"round {number}: link_path_walk()"
+            found.append(Round(title, frame, frame, call, dentry, slow))
         elif function in ("step_into", "handle_dots"):
-            begun.after, slow = frame, 0
-        elif function == "link_path_walk" and what == "return":
-            found.append(Round(f"round {number + 1}: the last name is left to the caller", frame, frame))
+            found[-1].after, slow, number = frame, None, number + (not last)
+        elif function == "link_path_walk" and step.what == "return":
+            found.append(Round(f"round {number}: the last name is left to the caller", frame, frame))
+            number += 1
     return found
 
 
@@ -293,11 +293,12 @@ def path_walk(image: str | None = None) -> Graph:
         cold = [] if image is not None else film(scene, lambda: scene.process.stat(COLD), "").steps
     walked, graph = rounds(walk.steps), Graph("")
     strip(graph, walked, walk.steps[-1].frame, 1)
+    columns = list(graph.ranks)
     if cold:
         strip(graph, rounds(cold)[-1:], cold[-1].frame, 2)
-        graph.boxes["2.0 round"].title += " of a name not cached yet"
+        graph.boxes["2.0 round"].title += " of a name not cached yet" if rounds(cold)[-1].slow else " of a cached name"
         graph.arrow(f"1.{len(walked) - 1} round", "2.0 round", f'later: stat("{COLD}")', "return")
-        graph.ranks = [one + two for one, two in zip(graph.ranks[:3], graph.ranks[3:], strict=True)]
+        graph.ranks = [one + two for one, two in zip_longest(columns, graph.ranks[len(columns) :], fillvalue=[])]
     names = [f'"{printable(standing(part.before)["last"])}"' for part in walked if part.slow]
     how = f"the filesystem was asked for {', '.join(names)}" if names else "all names were in the dentry cache"
     graph.alt = (
@@ -355,20 +356,25 @@ def round_rows(part: Round, drawn: set[Key]) -> list[Row]:
         text = only(frame, "Filename").members["name"]
         return [*rows, Row("nd.name.name", f'"{printable(text)}"')]
     rows += [Row("nd.last", quoted(nd["last"])), Row("remaining", left(nd["remaining"]))]
-    if part.dentry is None:
-        return rows
-    name = f'"{printable(nd["last"])}"'
-    if part.slow is None:
-        rows.append(Row("lookup_fast()", f"d_children[{name}]", part.dentry, kind="Ptr"))
-    else:
+    return rows if part.call is None else rows + found_rows(part, nd, there)
+
+
+def found_rows(part: Round, nd: dict[str, Any], there: dict[str, Any]) -> list[Row]:
+    """Return how a component was found, and where nd.path was then: nd is the nameidata before, there the one after."""
+    rows, name, place = [], f'"{printable(nd["last"])}"', there["path.dentry"]
+    if part.slow is not None:
         rows.append(Row("lookup_fast()", f"no d_children[{name}]"))
         rows.append(Row("lookup_slow()", f"{asked(part.slow)}()", part.dentry, kind="Ptr"))
-    if there["path.dentry"] == part.dentry:
-        rows.append(Row("step_into()", f"nd.path.dentry = {part.dentry}"))
+    elif part.dentry is not None:
+        rows.append(Row("lookup_fast()", f"d_children[{name}]", part.dentry, kind="Ptr"))
+    if there["depth"] > nd["depth"]:
+        return [*rows, Row("pick_link()", f"a symlink to {part.call.result if part.call else ''}")]
+    if place == part.dentry or part.dentry is None and there["path.mnt"] == nd["path.mnt"]:
+        moved = f"nd.path.dentry = {place}"
     else:
-        moved = f"nd.path = {there['path.mnt']}, {there['path.dentry']}"
-        rows.append(Row("step_into()", moved, there["path.dentry"], kind="Ref"))
-    return rows
+        moved = f"nd.path = {there['path.mnt']}, {place}"
+    function = "step_into()" if part.dentry is not None else "handle_dots()"
+    return [*rows, Row(function, moved, None if place == part.dentry else place, kind="Ref")]
 
 
 def asked(slow: Call) -> str:
