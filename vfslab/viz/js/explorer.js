@@ -191,8 +191,16 @@ export function render({el, data, ask, label, onPush}) {
       if (gap < 24 || gap > box.clientHeight - 24) box.scrollTop += gap - box.clientHeight / 2;
     };
     const field = (event) => event.target.closest?.("[data-f]")?.dataset.f ?? null;
-    bytes.onmouseover = (event) => light(field(event));
-    bytes.onmouseleave = () => light(document.activeElement?.closest?.("tr[data-f]")?.dataset.f ?? null);
+    const words = (row) => [...row.cells].map((cell) => cell.textContent).filter(Boolean).join("  ");
+    bytes.onmouseover = (event) => {
+      const number = field(event);
+      light(number);
+      if (number != null && rows[number]) status.textContent = words(rows[number]);
+    };
+    bytes.onmouseleave = () => {
+      light(document.activeElement?.closest?.("tr[data-f]")?.dataset.f ?? null);
+      status.textContent = shown.title;
+    };
     bytes.onfocusin = (event) => {
       const number = field(event);
       light(number);
