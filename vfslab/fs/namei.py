@@ -96,7 +96,6 @@ from vfslab.kernel.sched import cpu
 WALK_TRAILING, WALK_NOFOLLOW = 1, 4  # the last component; a symlink is not followed (fs/namei_open.py)
 
 STEP_MASK = DCACHE_MANAGED_DENTRY | DCACHE_ENTRY_TYPE  # what decides how to step into a dentry
-PLAIN = DCACHE_DIRECTORY_TYPE, DCACHE_REGULAR_TYPE  # nothing mounted on it, no link: go there
 COVERED = DCACHE_DIRECTORY_TYPE | DCACHE_MOUNTED  # a directory that something is mounted on, in some namespace
 SEARCH_MASK = S_IFMT | S_IXUGO
 ANYONE_MAY_SEARCH = S_IFDIR | S_IXUGO
@@ -121,12 +120,9 @@ def set_nameidata(dfd: int, name: Filename) -> Nameidata:
 
     Linux keeps it on the task's stack; so it comes from no slab, and goes by the task's number in pictures.
     """
-    nd = Nameidata()
-    task = nd.task = cpu.current
+    task = cpu.current
+    task.nameidata = nd = Nameidata(dfd, name, task, task.nameidata)
     nd._nr = task.pid
-    nd.dfd, nd.name = dfd, name
-    nd.saved = task.nameidata
-    task.nameidata = nd
     return nd
 
 
@@ -155,8 +151,8 @@ def path_init(nd: Nameidata, flags: int) -> None:
     if name[:1] == b"/" and not flags & LOOKUP_IN_ROOT:
         if flags & LOOKUP_BENEATH:
             raise EXDEV(name)
-        nd.root = nd.task.fs.root
-        set_path(nd, nd.root)
+        root = nd.root = nd.task.fs.root
+        set_path(nd, root)
         return
     if nd.dfd == AT_FDCWD:
         start = nd.task.fs.pwd
@@ -213,7 +209,8 @@ def link_path_walk(text: bytes, nd: Nameidata) -> None:
             may_lookup(nd)
         nd.last = remaining.pop()
         if not remaining:
-            remaining = put_links(nd)
+            if nd.depth:
+                remaining = put_links(nd)
             if not remaining:
                 break  # the last one: the caller's
         dentry = lookup_fast(nd)  # this line and the next are walk_component(), without the call
@@ -224,13 +221,13 @@ def link_path_walk(text: bytes, nd: Nameidata) -> None:
                 remaining = put_links(nd)  # a link to "/" has no components
     if nd.depth:
         put_links(nd)  # the text had no component at all
-    nd.last_type = LAST_TYPES.get(nd.last, LAST_NORM)
+    nd.last_type = LAST_TYPES[nd.last] if nd.last in LAST_TYPES else LAST_NORM
 
 
 def split_path(text: bytes) -> list[bytes]:
     """Return the components of text, the first one last: they are taken off the end."""
     components = text.strip(b"/").split(b"/")
-    if b"" in components:
+    if not components[0] or b"//" in text:
         components = [name for name in components if name]
     components.reverse()
     return components
@@ -332,7 +329,7 @@ def step_into(nd: Nameidata, dentry: Dentry, flags: int) -> bytes | None:
     Return the text of a symlink if that is to be walked instead, else None.
     """
     kind = dentry.d_flags & STEP_MASK
-    if kind in PLAIN:
+    if kind == DCACHE_DIRECTORY_TYPE or kind == DCACHE_REGULAR_TYPE:  # nothing mounted on it, no link: go there
         path = nd.path
         path.dentry.d_count -= 1  # not the last one: its child has one
         path.dentry = dentry

@@ -24,7 +24,6 @@ from vfslab.kernel.sched import cpu
 
 STATX_ATTRIBUTES = ((S_IMMUTABLE, 0x10), (S_APPEND, 0x20), (S_ENCRYPTED, 0x800), (S_VERITY, 0x100000))
 AT_STATX_SYNC_TYPE = 0x6000
-NSEC_PER_SEC = 1_000_000_000
 
 
 def generic_fillattr(inode: Inode) -> Kstat:
@@ -38,9 +37,12 @@ def generic_fillattr(inode: Inode) -> Kstat:
         inode.i_gid,
         inode.i_rdev,
         inode.i_size,
-        inode.i_atime_sec * NSEC_PER_SEC + inode.i_atime_nsec,
-        inode.i_mtime_sec * NSEC_PER_SEC + inode.i_mtime_nsec,
-        inode.i_ctime_sec * NSEC_PER_SEC + inode.i_ctime_nsec,
+        inode.i_atime_sec,
+        inode.i_atime_nsec,
+        inode.i_mtime_sec,
+        inode.i_mtime_nsec,
+        inode.i_ctime_sec,
+        inode.i_ctime_nsec,
         None,
         1 << inode.i_blkbits,
         inode.i_blocks,

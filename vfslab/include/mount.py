@@ -32,7 +32,7 @@ class Mount(KObject):
     mnt_writers files open for writing through this mount, and calls under way that change something
     """
 
-    mnt: Embedded[Vfsmount] = embedded(Vfsmount)
+    mnt: Embedded[Vfsmount] = embedded(Vfsmount, now=True)
     mnt_parent: Ref[Mount] = None
     mnt_mountpoint: Ref[Dentry] = None
     mnt_mounts: list[Ptr[Mount]] = fresh(list)

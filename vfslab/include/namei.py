@@ -68,6 +68,10 @@ class Nameidata(KObject):
     depth       len(stack); total_link_count: links followed in all, at most 40
     """
 
+    dfd: int = 0
+    name: Ptr[Filename] = None
+    task: Ptr[TaskStruct] = None
+    saved: Ptr[Nameidata] = None
     path: Embedded[Path] = None
     last: qstr = b""
     last_type: int = LAST_ROOT
@@ -77,12 +81,8 @@ class Nameidata(KObject):
     depth: int = 0
     total_link_count: int = 0
     stack: list[Ptr[Saved]] = fresh(list)
-    name: Ptr[Filename] = None
     remaining: list[bytes] = None
     trailing_slash: bool = False
-    saved: Ptr[Nameidata] = None
-    dfd: int = 0
-    task: Ptr[TaskStruct] = None
 
 
 @kstruct

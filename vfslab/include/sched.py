@@ -41,8 +41,8 @@ CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_MKNOD = 21, 18, 27
 class FsStruct(KObject):
     """Root and working directory of a task, and its umask."""
 
-    root: Embedded[Path] = embedded(Path)
-    pwd: Embedded[Path] = embedded(Path)
+    root: Embedded[Path] = embedded(Path, now=True)
+    pwd: Embedded[Path] = embedded(Path, now=True)
     umask: int = 0o022
 
 

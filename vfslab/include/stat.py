@@ -9,11 +9,15 @@ from vfslab.lib.kstruct import KObject, kstruct
 
 STATX_BASIC_STATS = 0x7FF
 STATX_BTIME = 0x800
+NSEC_PER_SEC = 1_000_000_000
 
 
 @kstruct
 class Kstat(KObject):
-    """Attributes of one inode; times in nanoseconds since 1970 (may be negative), blocks of 512 bytes."""
+    """Attributes of one inode; blocks of 512 bytes.
+
+    Times are whole seconds since 1970 (may be negative) and nanoseconds; atime, mtime, ctime both in one number.
+    """
 
     dev: int = 0
     ino: int = 0
@@ -23,14 +27,32 @@ class Kstat(KObject):
     gid: int = 0
     rdev: int = 0
     size: int = 0
-    atime: int = 0
-    mtime: int = 0
-    ctime: int = 0
+    atime_sec: int = 0
+    atime_nsec: int = 0
+    mtime_sec: int = 0
+    mtime_nsec: int = 0
+    ctime_sec: int = 0
+    ctime_nsec: int = 0
     btime: int | None = None
     blksize: int = 4096
     blocks: int = 0
     attributes: int = 0
     attributes_mask: int = 0
+
+    @property
+    def atime(self) -> int:
+        """When it was read, in nanoseconds since 1970."""
+        return self.atime_sec * NSEC_PER_SEC + self.atime_nsec
+
+    @property
+    def mtime(self) -> int:
+        """When its content was changed."""
+        return self.mtime_sec * NSEC_PER_SEC + self.mtime_nsec
+
+    @property
+    def ctime(self) -> int:
+        """When anything about it was changed."""
+        return self.ctime_sec * NSEC_PER_SEC + self.ctime_nsec
 
 
 @kstruct

@@ -51,6 +51,8 @@ def kzalloc(cls: type[T], *args: Any, **fields: Any) -> T:
     obj._slab = slab
     allocated = slab.allocated
     obj._nr = allocated[cls] = allocated.get(cls, 0) + 1
+    for name in cls._embedded_now:
+        slab.number(getattr(obj, name))
     return obj
 
 

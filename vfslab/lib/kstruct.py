@@ -14,7 +14,7 @@ An object is numbered by the kernel it lives in (kernel/slab.py): `Dentry#3`, ne
 address, so that two runs give the same picture.
 
 Linux: struct declarations, container_of() of include/linux/container_of.h, slab poisoning.
-Left out: sizes and alignment. An embedded member takes memory when it is first touched.
+Left out: sizes and alignment. An embedded member takes memory when it is first touched, or (now=True) at once.
 
 Always true
   K1  a member that is not declared cannot be set
@@ -60,7 +60,8 @@ class KObject:
     _slab: Any
     _annotations: ClassVar[dict[str, str]] = {}
     _count: ClassVar[str | None] = None
-    _embedded: ClassVar[tuple[Any, ...]] = ()
+    _embedded: ClassVar[tuple[Callable, ...]] = ()
+    _embedded_now: ClassVar[tuple[str, ...]] = ()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}#{self._nr if self._nr is not None else '?'}"
@@ -68,6 +69,15 @@ class KObject:
 
 class _Late:
     """Marks a member that comes into being when it is first touched."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[Any], Any]) -> None:
+        self.make = make
+
+
+class _Now:
+    """Marks a structure inside the structure that is there from the beginning."""
 
     __slots__ = ("make",)
 
@@ -110,8 +120,11 @@ class _LateMember:
         self.slot.__set__(obj, value)
 
 
-def embedded(cls: Any, **fields: Any) -> Any:
-    """Declare a structure inside a structure; cls may be a class or a function returning one."""
+def embedded(cls: Any, now: bool = False, **fields: Any) -> Any:
+    """Declare a structure inside a structure; cls may be a class or a function returning one.
+
+    One that every object is going to need is made with the object (now): it is reached as quickly as any member.
+    """
 
     def make(outer: KObject) -> KObject:
         inner = cls(**fields)
@@ -120,7 +133,7 @@ def embedded(cls: Any, **fields: Any) -> Any:
             outer._slab.number(inner)
         return inner
 
-    return _Late(make)
+    return _Now(make) if now else _Late(make)
 
 
 def late(make: Callable[[Any], Any]) -> Any:
@@ -157,12 +170,13 @@ def kstruct(cls: type | None = None, *, count: str | None = None) -> Any:
     made._annotations, made._count = annotations, count
     inside = []
     for name, value in given.items():
+        slot = getattr(made, name)
         if type(value) is _Late:
-            member = _LateMember(getattr(made, name), value.make)
-            setattr(made, name, member)
-            if "Embedded[" in annotations[name]:
-                inside.append(member)
+            setattr(made, name, _LateMember(slot, value.make))
+        if type(value) is _Now or (type(value) is _Late and "Embedded[" in annotations[name]):
+            inside.append(slot.__get__)
     made._embedded = tuple(inside)
+    made._embedded_now = tuple(name for name, value in given.items() if type(value) is _Now)
     return made
 
 
@@ -182,6 +196,10 @@ def _initializer(cls: type, annotations: dict[str, str], given: dict[str, Any]) 
             continue
         if isinstance(value, list | dict | set | bytearray):
             raise TypeError(f"{cls.__name__}.{name}: all objects would share it, declare it with fresh(...)")
+        if type(value) is _Now:
+            known[f"make_{name}"] = value.make
+            values.append(f"make_{name}(self)")
+            continue
         if type(value) is _Fresh:
             known[f"make_{name}"] = value.make
             values.append(f"make_{name}() if {name} is None else {name}")
@@ -252,9 +270,9 @@ def members(cls: type[KObject]) -> tuple[Member, ...]:
 def embedded_in(obj: KObject) -> list[KObject]:
     """Return the structures inside obj that have come into being: they share its memory, and its end."""
     inside = []
-    for member in obj._embedded:
+    for read in obj._embedded:
         try:
-            inner = member.read(obj)
+            inner = read(obj)
         except AttributeError:
             continue
         if isinstance(inner, KObject) and not is_freed(inner) and inner._container is obj:

@@ -134,7 +134,8 @@ def seconds(nsec: int) -> float:
 
 def stat_result(stat: Any) -> os.stat_result:
     """Return a Kstat as os.stat_result, on a host whose os.stat_result has Linux's fields."""
-    atime, mtime, ctime = stat.atime, stat.mtime, stat.ctime
+    atime, mtime, ctime = stat.atime_sec, stat.mtime_sec, stat.ctime_sec
+    atime_nsec, mtime_nsec, ctime_nsec = stat.atime_nsec, stat.mtime_nsec, stat.ctime_nsec
     return os.stat_result(
         (
             stat.mode,
@@ -144,15 +145,15 @@ def stat_result(stat: Any) -> os.stat_result:
             stat.uid,
             stat.gid,
             stat.size,
-            atime // NSEC,
-            mtime // NSEC,
-            ctime // NSEC,
-            atime // NSEC + 1e-9 * (atime % NSEC),
-            mtime // NSEC + 1e-9 * (mtime % NSEC),
-            ctime // NSEC + 1e-9 * (ctime % NSEC),
             atime,
             mtime,
             ctime,
+            atime + 1e-9 * atime_nsec,
+            mtime + 1e-9 * mtime_nsec,
+            ctime + 1e-9 * ctime_nsec,
+            atime * NSEC + atime_nsec,
+            mtime * NSEC + mtime_nsec,
+            ctime * NSEC + ctime_nsec,
             stat.blksize,
             stat.blocks,
             stat.rdev,

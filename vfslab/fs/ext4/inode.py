@@ -411,7 +411,7 @@ def ext4_getattr(path: Path, request_mask: int, flags: int) -> Kstat:
     """Return the attributes of an inode; what is inside the inode counts as if it took sectors."""
     inode = path.dentry.d_inode
     stat = generic_fillattr(inode)
-    ei = EXT4_I(inode)
+    ei = inode._container  # EXT4_I(inode)
     if ei.i_flags & EXT4_INLINE_DATA_FL and inode.i_mode & S_IFMT == S_IFREG:
         stat.blocks += inode.i_size + 511 >> 9
     if request_mask & STATX_BTIME:
