@@ -72,6 +72,7 @@ def test_flags_that_a_host_lacks_have_numbers_of_their_own(monkeypatch):
 def test_a_stat_result_is_the_same_by_position_and_by_name():
     class Stat:
         mode, ino, dev, nlink, uid, gid, size, rdev, blksize, blocks = 0o100644, 2, 3, 4, 5, 6, 7, 8, 4096, 16
+        atime_sec, atime_nsec, mtime_sec, mtime_nsec, ctime_sec, ctime_nsec = -1, 999_999_999, 1, 1, 2, 500_000_000
         atime, mtime, ctime = -1, 1_000_000_001, 2_500_000_000
 
     one, other = abi.stat_result(Stat), abi.stat_result_by_name(Stat)

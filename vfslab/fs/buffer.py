@@ -329,6 +329,7 @@ def bdev_overlay(bdev: BlockDevice, blocks: dict[int, bytes], size: int) -> None
             bh = overlay[block] = bdev_getblk(bdev, block, size)
         bh.b_data[:] = content
         bh.b_state = BH_MAPPED | BH_UPTODATE
+        bh.b_private = None  # what was understood of the device's content
 
 
 def bdev_drop_overlay(bdev: BlockDevice) -> None:
@@ -336,5 +337,6 @@ def bdev_drop_overlay(bdev: BlockDevice) -> None:
     overlay, bdev.bd_overlay = bdev.bd_overlay, None
     for bh in (overlay or {}).values():
         bh.b_state &= ~BH_UPTODATE
+        bh.b_private = None
         bh.b_folio.flags &= ~PG_UPTODATE
         brelse(bh)

@@ -65,7 +65,7 @@ from vfslab.include.fs import Inode, SuperBlock
 from vfslab.include.uapi.stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from vfslab.kernel.errno import ELOOP
 from vfslab.kernel.printk import KERN_WARNING, printk
-from vfslab.kernel.slab import kfree, kzalloc
+from vfslab.kernel.slab import kfree, kmem_cache_alloc
 from vfslab.lib.kstruct import KernelBug
 from vfslab.mm.vmscan import charge_slab, uncharge_slab
 
@@ -164,7 +164,7 @@ def d_alloc_anon(sb: SuperBlock, name: bytes = b"/") -> Dentry:
 
 def __d_alloc(sb: SuperBlock, name: bytes) -> Dentry:
     charge_slab(DENTRY_BYTES)
-    dentry = kzalloc(Dentry)
+    dentry = kmem_cache_alloc(Dentry)
     dentry.d_name, dentry.d_sb = name, sb
     op = dentry.d_op = sb.s_d_op
     if op is not None:
@@ -255,10 +255,10 @@ def d_splice_alias(inode: Inode | None, dentry: Dentry) -> Dentry | None:
     behind our back, or a damaged disk names it twice. ELOOP if it is one of dentry's own ancestors.
     The caller's inode reference is used up in each case; a dentry that is returned comes with a reference.
     """
-    alias = d_find_any_alias(inode) if inode is not None and inode.i_mode & S_IFMT == S_IFDIR else None
-    if alias is None:
+    if inode is None or inode.i_dentry is None or inode.i_mode & S_IFMT != S_IFDIR:
         d_add(dentry, inode)
         return None
+    alias = d_find_any_alias(inode)
     iput(inode)  # the alias has its own reference
     if d_ancestor(alias, dentry) is not None:  # the root is everybody's
         printk(KERN_WARNING, f"VFS: lookup of {dentry.d_name!r} in {dentry.d_sb.s_id!r} would have made a loop")

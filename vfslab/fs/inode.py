@@ -60,7 +60,7 @@ from vfslab.kernel.errno import ENXIO
 from vfslab.kernel.locking import check_order, down_read, down_write
 from vfslab.kernel.printk import KERN_DEBUG, printk
 from vfslab.kernel.sched import cpu
-from vfslab.kernel.slab import kfree, kzalloc
+from vfslab.kernel.slab import kfree, kmem_cache_alloc
 from vfslab.lib.kstruct import KernelBug
 from vfslab.mm.truncate import truncate_inode_pages
 from vfslab.mm.vmscan import charge_slab, uncharge_slab
@@ -80,17 +80,21 @@ get_i_data, get_i_rwsem = Inode.i_data.__get__, Inode.i_rwsem.__get__
 
 def inode_lock_shared(inode: Inode) -> None:
     """Take i_rwsem for reading. down_read() says the same; this is for the walk, which takes it for each name it reads."""
-    lock, task = inode.i_rwsem, cpu.current
-    if task.held or lock.count < 0:
+    try:
+        lock = get_i_rwsem(inode)
+    except AttributeError:
+        lock = inode.i_rwsem  # touched for the first time
+    held = cpu.current.held
+    if held or lock.count < 0:
         down_read(lock).__enter__()  # with all checks
         return
-    task.held.append(lock)
+    held.append(lock)
     lock.count += 1
 
 
 def inode_unlock_shared(inode: Inode) -> None:
     """Give it back."""
-    lock, held = inode.i_rwsem, cpu.current.held
+    lock, held = get_i_rwsem(inode), cpu.current.held
     lock.count -= 1
     if held[-1] is lock:
         del held[-1]
@@ -128,7 +132,7 @@ def alloc_inode(sb: SuperBlock) -> Inode:
     """Return a blank inode of sb with one reference, in no hash table."""
     charge_slab(INODE_BYTES)
     op = sb.s_op
-    inode = kzalloc(Inode) if op is None or op.alloc_inode is None else op.alloc_inode(sb)
+    inode = kmem_cache_alloc(Inode) if op is None or op.alloc_inode is None else op.alloc_inode(sb)
     inode.i_sb = sb
     inode.i_blkbits = sb.s_blocksize_bits
     sb.s_inodes[inode] = None

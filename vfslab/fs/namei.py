@@ -221,7 +221,7 @@ def link_path_walk(text: bytes, nd: Nameidata) -> None:
                 remaining = put_links(nd)  # a link to "/" has no components
     if nd.depth:
         put_links(nd)  # the text had no component at all
-    nd.last_type = LAST_TYPES[nd.last] if nd.last in LAST_TYPES else LAST_NORM
+    nd.last_type = LAST_TYPES.get(nd.last, LAST_NORM)
 
 
 def split_path(text: bytes) -> list[bytes]:
@@ -329,7 +329,7 @@ def step_into(nd: Nameidata, dentry: Dentry, flags: int) -> bytes | None:
     Return the text of a symlink if that is to be walked instead, else None.
     """
     kind = dentry.d_flags & STEP_MASK
-    if kind == DCACHE_DIRECTORY_TYPE or kind == DCACHE_REGULAR_TYPE:  # nothing mounted on it, no link: go there
+    if kind == DCACHE_DIRECTORY_TYPE or kind == DCACHE_REGULAR_TYPE:  # noqa: SIM109  nothing on it, no link: go there
         path = nd.path
         path.dentry.d_count -= 1  # not the last one: its child has one
         path.dentry = dentry

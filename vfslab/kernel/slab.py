@@ -56,6 +56,15 @@ def kzalloc(cls: type[T], *args: Any, **fields: Any) -> T:
     return obj
 
 
+def kmem_cache_alloc(cls: type[T]) -> T:
+    """Return what kzalloc(cls) returns, a little quicker: for dentries and inodes, which come by the thousand."""
+    obj = cls()
+    slab = obj._slab = cpu.kernel._slab
+    allocated = slab.allocated
+    obj._nr = allocated[cls] = allocated.get(cls, 0) + 1
+    return obj
+
+
 def kzalloc_around(cls: type[T], inner: KObject) -> T:
     """Return a new object that inner is going to be the heart of, with inner's number: Ext4InodeInfo#7 around Inode#7."""
     obj = cls()

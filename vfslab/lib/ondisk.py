@@ -287,10 +287,13 @@ class Layout:
         return struct.Struct(code).unpack_from
 
     @classmethod
-    def each(cls, *names: str) -> Callable[[Any], Iterator[tuple]]:
-        """Return a function (buffer) -> iterator of such tuples, over a buffer that is an array of these structures."""
+    def each(cls, *names: str, size: int = 0) -> Callable[[Any], Iterator[tuple]]:
+        """Return a function (buffer) -> iterator of such tuples, over a buffer that is an array of these structures.
+
+        size is how many bytes each takes there, if it is not what the declaration says.
+        """
         one = cls.reader(*names).__self__  # type: ignore[attr-defined]
-        return struct.Struct(f"{one.format}{cls.size - one.size}x").iter_unpack
+        return struct.Struct(f"{one.format}{(size or cls.size) - one.size}x").iter_unpack
 
     @classmethod
     def pack(cls, **values: Any) -> bytearray:

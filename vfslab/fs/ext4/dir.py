@@ -271,7 +271,7 @@ def block_pieces(file: File, ctx: DirContext) -> Iterator[tuple[int, dict, int]]
 def ext4_dir_blocks(dir: Inode) -> int:
     """Return how many blocks a directory has; EFSCORRUPTED if that is more than there are in the filesystem."""
     blocks = -(-dir.i_size >> dir.i_blkbits)
-    if blocks > EXT4_SB(dir.i_sb).s_blocks_count:
+    if blocks > dir.i_sb.s_fs_info.s_blocks_count:
         ext4_error(
             dir.i_sb, "ext4_readdir", f"a directory of {dir.i_size} bytes is larger than the filesystem", dir.i_ino
         )

@@ -16,6 +16,7 @@ Left out: everything for writing (delayed allocation, orphans, reservations, han
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from vfslab.fs.ext4.format import RO_COMPAT_GDT_CSUM, RO_COMPAT_METADATA_CSUM
@@ -23,7 +24,7 @@ from vfslab.include.fs import Inode, SuperBlock
 from vfslab.kernel.errno import EFSBADCRC, EFSCORRUPTED
 from vfslab.kernel.printk import KERN_CRIT, KERN_WARNING, printk
 from vfslab.lib.crc32c import crc32c
-from vfslab.lib.kstruct import Embedded, KernelBug, KObject, Ptr, embedded, fresh, kstruct
+from vfslab.lib.kstruct import Embedded, KernelBug, KObject, Ptr, fresh, kstruct
 
 # what ext4_map_blocks() says of a run of blocks (m_flags)
 EXT4_MAP_HOLE, EXT4_MAP_MAPPED, EXT4_MAP_UNWRITTEN = 0, 1, 2
@@ -81,6 +82,7 @@ class Ext4SbInfo(KObject):
     s_journal_text        what the journal's replay in memory did, empty if nothing
     s_free                (free clusters, free inodes), once they have been counted
     s_modes               {mode: mode} of the inodes read so far: equal ones share one number in memory
+    s_each_csum           function (block of the inode table) -> iterator of what its inodes' checksums need
     s_tables              {file type: (i_op, f_op)} for new inodes; super.py fills it, inode.py knows no table
     """
 
@@ -120,6 +122,7 @@ class Ext4SbInfo(KObject):
     s_journal_text: str = ""
     s_free: tuple = None
     s_modes: dict[int, int] = fresh(dict)
+    s_each_csum: Callable = None
     s_tables: Any = None
 
 
@@ -142,6 +145,7 @@ class Ext4InodeInfo(KObject):
     i_flags        EXT4_*_FL, as on the disk
     i_crtime_sec   when it was made, with i_crtime_nsec; None if the inode has no room for it
     i_extents      the runs of an extent tree that fits into the inode; None for every other file
+    vfs_inode      put in by ext4_alloc_inode, which makes both
     i_es_tree      runs of a deeper tree that were already looked up, None before the first
     """
 
@@ -153,7 +157,7 @@ class Ext4InodeInfo(KObject):
     i_crtime_nsec: int = 0
     i_extents: tuple = None
     i_es_tree: Ptr[Ext4EsTree] = None
-    vfs_inode: Embedded[Inode] = embedded(Inode)
+    vfs_inode: Embedded[Inode] = None
 
 
 def EXT4_SB(sb: SuperBlock) -> Ext4SbInfo:

@@ -33,6 +33,7 @@ read as zeros) and 32768 blocks longer than it is. So exactly 32768 is written.
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_right
 from typing import NoReturn
 
@@ -66,7 +67,7 @@ from vfslab.lib.crc32c import crc32c
 
 EXT_MAX_BLOCKS = 0xFFFFFFFF  # file block numbers have 32 bits; the last one is never a block: it serves as the end
 HEADER, ENTRY = ext4_extent_header.size, ext4_extent.size  # an index is as long as an extent, 12 bytes
-ONE_EXTENT = EXT4_EXT_MAGIC, 1, 4, 0  # the header of a root with a single extent
+ONE_EXTENT = struct.pack("<4H", EXT4_EXT_MAGIC, 1, 4, 0)  # how the header of a root with a single extent begins
 
 _read_header = ext4_extent_header.reader("eh_magic", "eh_entries", "eh_max", "eh_depth")
 _read_extent = ext4_extent.reader("ee_block", "ee_len", "ee_start_hi", "ee_start_lo")
@@ -232,7 +233,7 @@ def read_extents(inode: Inode, node: bytes, entries: int, first: int, end: int, 
 
 def ext4_ext_check_inode(inode: Inode, root: bytes) -> tuple[Run, ...] | None:
     """Check the root of a tree as it comes from the disk; return its runs if it is all there is, else None."""
-    if _read_header(root, 0) == ONE_EXTENT:  # what most files have is checked here, without detours
+    if root.startswith(ONE_EXTENT):  # what most files have is checked here, without detours
         start, length, high, low = _read_extent(root, HEADER)
         pblk = high << 32 | low
         if 0 < length <= EXT_INIT_MAX_LEN and start + length <= EXT_MAX_BLOCKS:

@@ -10,12 +10,13 @@ Linux: fs/ext4/inode.c.   Chapter 3.
 Left out: everything that writes; quota; DAX; project inheritance.
 
 Always true
-  T1  an inode in the cache had the right checksum, a known type, and a map whose first level may exist
+  T1  an inode in the cache had the right checksum when its block was first used, a known type, and a map whose first level may exist
   T2  ext4_map_blocks returns only blocks that the file may own
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NoReturn
 
 from vfslab.fs.buffer import sb_bread, sb_breadahead
@@ -65,7 +66,7 @@ from vfslab.fs.ext4.format import (
 from vfslab.fs.ext4.indirect import ext4_ind_check_inode, ext4_ind_map_blocks
 from vfslab.fs.inode import iget_failed, iget_locked, init_special_inode, iput
 from vfslab.fs.stat import generic_fill_statx_attr, generic_fillattr
-from vfslab.include.buffer_head import BH_MAPPED, BH_UNWRITTEN, BufferHead
+from vfslab.include.buffer_head import BH_MAPPED, BH_UNWRITTEN, BH_UPTODATE, BufferHead
 from vfslab.include.fs import (
     I_NEW,
     S_APPEND,
@@ -79,11 +80,13 @@ from vfslab.include.fs import (
     Inode,
     SuperBlock,
 )
+from vfslab.include.mm_types import PG_REFERENCED
 from vfslab.include.sched import Path
 from vfslab.include.stat import STATX_BTIME, Kstat
 from vfslab.include.uapi.stat import MKDEV, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from vfslab.kernel.errno import ESTALE
 from vfslab.lib.crc32c import crc32c
+from vfslab.mm.swap import folio_mark_accessed
 
 INODE_READAHEAD_BLOCKS = 32
 BREAD_AHEAD_BLOCKS = 32
@@ -91,17 +94,20 @@ BREAD_AHEAD_BLOCKS = 32
 BASE = (
     "i_mode", "i_uid", "i_size_lo", "i_atime", "i_ctime", "i_mtime", "i_gid", "i_links_count", "i_blocks_lo", "i_flags",
     "i_block", "i_generation", "i_file_acl_lo", "i_size_high", "l_i_blocks_high", "l_i_file_acl_high", "l_i_uid_high",
-    "l_i_gid_high", "l_i_checksum_lo",
+    "l_i_gid_high",
 )  # fmt: skip
 EXTRA = (
-    "i_extra_isize", "i_checksum_hi", "i_ctime_extra", "i_mtime_extra", "i_atime_extra", "i_crtime", "i_crtime_extra",
+    "i_extra_isize", "i_ctime_extra", "i_mtime_extra", "i_atime_extra", "i_crtime", "i_crtime_extra",
 )  # fmt: skip
 _read_base, _read_whole = ext4_inode.reader(*BASE), ext4_inode.reader(*BASE, *EXTRA)
+NONE_WRONG: frozenset[int] = frozenset()
 NO_EXTRA = (0,) * len(EXTRA)
 # i_extra_isize with which a member is there: its end, counted from byte 128
 CHECKSUM_HI_END, CTIME_END, MTIME_END, ATIME_END, CRTIME_END, CRTIME_EXTRA_END = 4, 8, 12, 16, 20, 24
 CHECKSUM_LO = slice(ext4_inode.l_i_checksum_lo.offset, ext4_inode.l_i_checksum_lo.offset + 2)
 CHECKSUM_HI = slice(ext4_inode.i_checksum_hi.offset, ext4_inode.i_checksum_hi.offset + 2)
+CHECKSUM_BYTES = CHECKSUM_LO.start, CHECKSUM_LO.start + 1, CHECKSUM_HI.start, CHECKSUM_HI.start + 1
+CHECKSUM_MEMBERS = "i_generation", "l_i_checksum_lo", "i_extra_isize", "i_checksum_hi"
 NSEC_PER_SEC = 1_000_000_000
 
 VFS_FLAGS = (
@@ -137,9 +143,14 @@ def ext4_inode_location(sb: SuperBlock, ino: int) -> tuple[int, int]:
 def ext4_get_inode_loc(sb: SuperBlock, ino: int) -> tuple[BufferHead, int]:
     """Return the buffer (with a reference) that holds inode ino, and its place in there."""
     block, offset = ext4_inode_location(sb, ino)
-    if (block, sb.s_blocksize) not in sb.s_bdev.bd_buffers:
+    bh = sb.s_bdev.bd_buffers.get((block, sb.s_blocksize))
+    if bh is None or not bh.b_state & BH_UPTODATE:
         inode_readahead(sb, ino, block)
-    return sb_bread(sb, block), offset
+        return sb_bread(sb, block), offset
+    bh.b_count += 1  # sb_bread(), without a second look
+    if not bh.b_folio.flags & PG_REFERENCED:
+        folio_mark_accessed(bh.b_folio)
+    return bh, offset
 
 
 def inode_readahead(sb: SuperBlock, ino: int, block: int) -> None:
@@ -160,6 +171,39 @@ def ext4_inode_csum(sbi: Ext4SbInfo, ino: int, generation: int, raw: bytes, extr
         covered[CHECKSUM_HI] = b"\0\0"
         return crc32c(sbi.s_csum_seed, number + covered)
     return crc32c(sbi.s_csum_seed, number + covered) & 0xFFFF
+
+
+def wrong_inodes(sbi: Ext4SbInfo, data: memoryview, first: int) -> frozenset[int]:
+    """Return where in a block of the inode table inodes with a wrong checksum begin; first is its first inode's number.
+
+    All at once, when the block is first used: most of its inodes are going to be. One copy of the block serves
+    them all, in which the checksums are zero, as they do not cover themselves.
+    """
+    size, seed, wrong = sbi.s_inode_size, sbi.s_csum_seed, []
+    covered, zeros = bytearray(data), bytes(len(data) // size)
+    for byte in CHECKSUM_BYTES[: 4 if size > EXT4_GOOD_OLD_INODE_SIZE else 2]:
+        covered[byte::size] = zeros
+    view = memoryview(covered)
+    for place, (generation, checksum, *extra) in enumerate(inode_checksums(sbi, data)):
+        at, number = place * size, first + place | generation << 32
+        if extra and extra[0] >= CHECKSUM_HI_END:
+            right = (
+                crc32c(crc32c(seed, number.to_bytes(8, "little")), view[at : at + size]) == checksum | extra[1] << 16
+            )
+        else:
+            raw = bytes(data[at : at + size])
+            right = ext4_inode_csum(sbi, first + place, generation, raw, 0) == checksum
+        if not right:
+            wrong.append(at)
+    return frozenset(wrong)
+
+
+def inode_checksums(sbi: Ext4SbInfo, data: memoryview) -> Iterator[tuple]:
+    """Return (i_generation, l_i_checksum_lo, i_extra_isize, i_checksum_hi) of each inode in a block, as far as there is room."""
+    if sbi.s_each_csum is None:
+        names = CHECKSUM_MEMBERS[: 4 if sbi.s_inode_size > EXT4_GOOD_OLD_INODE_SIZE else 2]
+        sbi.s_each_csum = ext4_inode.each(*names, size=sbi.s_inode_size)
+    return sbi.s_each_csum(data)
 
 
 # --- reading an inode -----------------------------------------------------------------------------
@@ -195,30 +239,32 @@ def iget_error(inode: Inode, why: str) -> NoReturn:
 
 def ext4_read_inode(sb: SuperBlock, sbi: Ext4SbInfo, inode: Inode, wanted: int) -> None:
     """Fill a new inode from the disk, each member once, and check it."""
-    bh, at = ext4_get_inode_loc(sb, inode.i_ino)
-    inode_size, ei = sbi.s_inode_size, inode._container
-    raw = bytes(bh.b_data[at : at + inode_size])
-    bh.b_count -= 1
+    ino, inode_size, ei = inode.i_ino, sbi.s_inode_size, inode._container
+    bh, at = ext4_get_inode_loc(sb, ino)
+    wrong = bh.b_private
+    if type(wrong) is not frozenset:
+        wrong = NONE_WRONG
+        if sbi.s_metadata_csum:
+            wrong = bh.b_private = wrong_inodes(sbi, bh.b_data, ino - at // inode_size)
     (
         mode, uid, size, atime, ctime, mtime, gid, links, blocks, flags, i_block, generation, file_acl,
-        size_high, blocks_high, file_acl_high, uid_high, gid_high, checksum,
-        extra, checksum_hi, ctime_extra, mtime_extra, atime_extra, crtime, crtime_extra,
-    ) = _read_whole(raw, 0) if inode_size > EXT4_GOOD_OLD_INODE_SIZE else _read_base(raw, 0) + NO_EXTRA  # fmt: skip
+        size_high, blocks_high, file_acl_high, uid_high, gid_high,
+        extra, ctime_extra, mtime_extra, atime_extra, crtime, crtime_extra,
+    ) = _read_whole(bh.b_data, at) if inode_size > EXT4_GOOD_OLD_INODE_SIZE else _read_base(bh.b_data, at) + NO_EXTRA  # fmt: skip
+    bh.b_count -= 1
     if extra:
         if extra & 3 or EXT4_GOOD_OLD_INODE_SIZE + extra > inode_size:
             iget_error(inode, f"bad extra_isize {extra} (inode size {inode_size})")
         ei.i_extra_isize = extra
-        if extra >= CHECKSUM_HI_END:
-            checksum |= checksum_hi << 16
-    if sbi.s_metadata_csum and ext4_inode_csum(sbi, inode.i_ino, generation, raw, extra) != checksum:
-        ext4_checksum_error(sb, "ext4_iget", "checksum invalid", inode.i_ino, bh.b_blocknr)
+    if at in wrong:
+        ext4_checksum_error(sb, "ext4_iget", "checksum invalid", ino, bh.b_blocknr)
     inode.i_ctime_sec = ctime  # most files have one time three times: one number in memory will do
     inode.i_mtime_sec = ctime if mtime == ctime else mtime
     inode.i_atime_sec = ctime if atime == ctime else atime
     if extra:
         take_extra_times(inode, ei, extra, ctime_extra, mtime_extra, atime_extra, crtime, crtime_extra)
     if not links:
-        refuse_unlinked(sbi, inode.i_ino, mode)
+        refuse_unlinked(sbi, ino, mode)
     inode.i_mode, inode.i_nlink, inode.i_generation = sbi.s_modes.setdefault(mode, mode), links, generation
     inode.i_uid, inode.i_gid = uid | uid_high << 16, gid | gid_high << 16
     kind = mode & S_IFMT

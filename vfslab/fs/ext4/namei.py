@@ -39,7 +39,7 @@ from vfslab.fs.ext4.dir import (
     inline_areas,
     next_dirblock,
 )
-from vfslab.fs.ext4.ext4 import EXT4_I, EXT4_SB, ext4_error, ext4_log_error
+from vfslab.fs.ext4.ext4 import EXT4_SB, ext4_error, ext4_log_error
 from vfslab.fs.ext4.format import (
     COMPAT_DIR_INDEX,
     EXT4_INDEX_FL,
@@ -76,7 +76,7 @@ def ext4_lookup(dir: Inode, dentry: Dentry, flags: int) -> Dentry | None:
     if not ino:
         return d_splice_alias(None, dentry)
     sb = dir.i_sb
-    if not ext4_valid_inum(EXT4_SB(sb), ino):
+    if not ext4_valid_inum(sb.s_fs_info, ino):
         ext4_error(sb, "ext4_lookup", f"bad inode number {ino} of {name!r}", dir.i_ino)
     if ino == dir.i_ino:
         ext4_error(sb, "ext4_lookup", f"{name!r} is linked to its own directory", dir.i_ino)
@@ -89,7 +89,7 @@ def ext4_lookup(dir: Inode, dentry: Dentry, flags: int) -> Dentry | None:
 
 def ext4_find_entry(dir: Inode, name: bytes) -> int:
     """Return the inode number of name in dir, 0 if there is no such name."""
-    flags = EXT4_I(dir).i_flags
+    flags = dir._container.i_flags  # EXT4_I(dir), without the call
     if flags & EXT4_INLINE_DATA_FL:
         return find_inline_entry(dir, name)
     if flags & EXT4_INDEX_FL and has_usable_tree(dir):

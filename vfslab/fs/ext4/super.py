@@ -58,7 +58,7 @@ from vfslab.include.stat import Kstatfs
 from vfslab.include.uapi.stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
 from vfslab.kernel.errno import EINVAL, EROFS, KernelError
 from vfslab.kernel.printk import KERN_ERR, KERN_INFO, KERN_NOTICE, KERN_WARNING
-from vfslab.kernel.slab import kfree, kzalloc, kzalloc_around
+from vfslab.kernel.slab import kfree, kmem_cache_alloc, kzalloc, kzalloc_around
 
 _SPECIAL = (ext4_special_inode_operations, None)
 TABLES = MappingProxyType(
@@ -214,7 +214,7 @@ def announce(sb: SuperBlock, sbi: Ext4SbInfo) -> None:
 
 def ext4_alloc_inode(sb: SuperBlock) -> Inode:
     """Return a blank inode inside a blank Ext4InodeInfo, put together by hand: thousands are made in one walk."""
-    inode = kzalloc(Inode)
+    inode = kmem_cache_alloc(Inode)
     ei = kzalloc_around(Ext4InodeInfo, inode)
     ei.vfs_inode, inode._container = inode, ei
     return inode
