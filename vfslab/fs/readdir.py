@@ -13,6 +13,7 @@ Left out: the two older record layouts, checks for slashes in names of damaged d
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import MappingProxyType
 
 from vfslab.fs.file import fdget
@@ -63,9 +64,8 @@ def sys_getdents64(fd: int, count: int) -> list[tuple[int, int, int, bytes]]:
         if ctx.room < 0:
             raise EINVAL(count)
         return entries
-    following = [entry[1] for entry in entries[1:]]
-    following.append(ctx.pos)
-    return [(ino, off, d_type, name) for (ino, _, d_type, name), off in zip(entries, following, strict=True)]
+    entries.append((0, ctx.pos, 0, b""))
+    return [(ino, after[1], d_type, name) for (ino, _, d_type, name), after in pairwise(entries)]
 
 
 SYSCALLS = MappingProxyType({"getdents64": sys_getdents64})

@@ -10,11 +10,12 @@ from typing import Any
 from vfslab.include.uapi.fcntl import AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK
 from vfslab.include.uapi.stat import DT_DIR, DT_LNK, DT_REG, DT_UNKNOWN
 from vfslab.kernel.syscall import syscall
-from vfslab.user.abi import fsdecode, is_descriptor, path_bytes, raise_error
+from vfslab.user.abi import is_descriptor, path_bytes, raise_error
 
 GETDENTS_BYTES = 32768
 SEEK_SET = 0
 ENOENT = 2
+DOTS = b".", b".."
 
 
 class DirEntry:
@@ -47,7 +48,7 @@ class DirEntry:
 
     def _is(self, d_type: int, kind: int, follow_symlinks: bool) -> bool:
         """True if the entry is of this type, asking the inode only where the record does not tell."""
-        known = self._d_type
+        known = self._d_type  # as is_dir() has looked, for most entries
         if known == DT_UNKNOWN or (known == DT_LNK and follow_symlinks):
             try:
                 return st.S_IFMT(self.stat(follow_symlinks=follow_symlinks).st_mode) == kind
@@ -57,6 +58,9 @@ class DirEntry:
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
         """True for a directory."""
+        known = self._d_type
+        if known in (DT_DIR, DT_REG):
+            return known == DT_DIR
         return self._is(DT_DIR, st.S_IFDIR, follow_symlinks)
 
     def is_file(self, *, follow_symlinks: bool = True) -> bool:
@@ -87,31 +91,41 @@ class ScandirIterator:
 
     def __init__(self, p: Any, fd: int, path: Any, dir_fd: int | None, decode: Callable[[bytes], Any]) -> None:
         self._p, self._fd, self._path, self._dir_fd, self._decode = p, fd, path, dir_fd, decode
-        self._entries: Iterator = iter(())
+        self._ready: list[DirEntry] = []  # the next one last
 
     def __iter__(self) -> ScandirIterator:
         return self
 
     def __next__(self) -> DirEntry:
-        while self._fd >= 0:
-            for ino, _off, d_type, name in self._entries:
-                if name not in (b".", b".."):
-                    shown = self._decode(name)
-                    return DirEntry(self._p, shown, self._join(shown), ino, d_type, self._dir_fd)
+        ready = self._ready
+        while not ready:
+            if self._fd < 0:
+                raise StopIteration
             entries = readdir(self._p, self._fd, None if self._dir_fd is not None else self._path)
-            if not entries:
+            if entries:
+                self._show(entries)
+            else:
                 self.close()
-            self._entries = iter(entries)
-        raise StopIteration
+        return ready.pop()
 
-    def _join(self, name: Any) -> Any:
+    def _show(self, entries: list) -> None:
+        """Make DirEntries of what getdents64 gave, but for `.` and `..`."""
+        p, dir_fd, decode, before = self._p, self._dir_fd, self._decode, self._before()
+        for ino, _off, d_type, name in reversed(entries):
+            if name not in DOTS:
+                shown = decode(name)
+                self._ready.append(DirEntry(p, shown, before + shown, ino, d_type, dir_fd))
+
+    def _before(self) -> Any:
+        """Return what stands before a name in a path: the directory and a slash, nothing if it was given as a descriptor."""
         if self._dir_fd is not None:
-            return name
-        path, slash = self._path, b"/" if isinstance(name, bytes) else "/"
-        return path + name if path.endswith(slash) else path + slash + name
+            return ""
+        path, slash = self._path, b"/" if isinstance(self._path, bytes) else "/"
+        return path if path.endswith(slash) else path + slash
 
     def close(self) -> None:
         """Close the directory; entries already given stay usable."""
+        self._ready.clear()
         fd, self._fd = self._fd, -1
         if fd >= 0:
             if self._dir_fd is not None:
@@ -129,6 +143,11 @@ class ScandirIterator:
             self.close()
         except OSError:
             pass
+
+
+def decode_name(name: bytes) -> str:
+    """Return a name as str; fsdecode() does it for anything that may be a path."""
+    return name.decode("utf-8", "surrogateescape")
 
 
 def readdir(p: Any, fd: int, path: Any) -> list[tuple[int, int, int, bytes]]:
@@ -159,13 +178,13 @@ class DirectoryCalls:
             fd = syscall(self.task, "fcntl", path, 1030, 0)
             if fd < 0:
                 raise_error(fd)
-            return fd, path, path, fsdecode
+            return fd, path, path, decode_name
         name = path_bytes(call, path)
         fd = syscall(self.task, "openat", AT_FDCWD, name, O_DIRECTORY | O_NONBLOCK | O_CLOEXEC, 0)
         if fd < 0:
             raise_error(fd, path)
         path = os.fspath(path)
-        return fd, path, None, bytes if isinstance(path, bytes) else fsdecode
+        return fd, path, None, bytes if isinstance(path, bytes) else decode_name
 
     def listdir(self, path: Any = None) -> list:
         """Return the names in a directory, in its own order, without "." and ".."."""

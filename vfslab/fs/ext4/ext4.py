@@ -24,7 +24,7 @@ from vfslab.include.fs import Inode, SuperBlock
 from vfslab.kernel.errno import EFSBADCRC, EFSCORRUPTED
 from vfslab.kernel.printk import KERN_CRIT, KERN_WARNING, printk
 from vfslab.lib.crc32c import crc32c
-from vfslab.lib.kstruct import Embedded, KernelBug, KObject, Ptr, fresh, kstruct
+from vfslab.lib.kstruct import Embedded, KernelBug, KObject, Ptr, embedded, fresh, kstruct
 
 # what ext4_map_blocks() says of a run of blocks (m_flags)
 EXT4_MAP_HOLE, EXT4_MAP_MAPPED, EXT4_MAP_UNWRITTEN = 0, 1, 2
@@ -145,7 +145,6 @@ class Ext4InodeInfo(KObject):
     i_flags        EXT4_*_FL, as on the disk
     i_crtime_sec   when it was made, with i_crtime_nsec; None if the inode has no room for it
     i_extents      the runs of an extent tree that fits into the inode; None for every other file
-    vfs_inode      put in by ext4_alloc_inode, which makes both
     i_es_tree      runs of a deeper tree that were already looked up, None before the first
     """
 
@@ -157,7 +156,7 @@ class Ext4InodeInfo(KObject):
     i_crtime_nsec: int = 0
     i_extents: tuple = None
     i_es_tree: Ptr[Ext4EsTree] = None
-    vfs_inode: Embedded[Inode] = None
+    vfs_inode: Embedded[Inode] = embedded(Inode)
 
 
 def EXT4_SB(sb: SuperBlock) -> Ext4SbInfo:

@@ -89,7 +89,7 @@ from vfslab.lib.crc32c import crc32c
 from vfslab.mm.swap import folio_mark_accessed
 
 INODE_READAHEAD_BLOCKS = 32
-BREAD_AHEAD_BLOCKS = 32
+LEAST_AHEAD_BLOCKS, BREAD_AHEAD_BLOCKS = 16, 32
 
 BASE = (
     "i_mode", "i_uid", "i_size_lo", "i_atime", "i_ctime", "i_mtime", "i_gid", "i_links_count", "i_blocks_lo", "i_flags",
@@ -445,8 +445,10 @@ def ext4_bread(inode: Inode, lblk: int) -> BufferHead | None:
     if state != EXT4_MAP_MAPPED:
         return None
     sb = inode.i_sb
-    if length > 1 and (pblk, sb.s_blocksize) not in sb.s_bdev.bd_buffers:
-        sb_breadahead(sb, pblk, min(length, BREAD_AHEAD_BLOCKS))
+    if (pblk, sb.s_blocksize) not in sb.s_bdev.bd_buffers:
+        # Behind a directory's last block lie, as likely as not, those of directories that were made after it.
+        # Linux's ext4_readdir() reads ahead on the device, too, and not in the directory.
+        sb_breadahead(sb, pblk, min(max(length, LEAST_AHEAD_BLOCKS), BREAD_AHEAD_BLOCKS))
     return sb_bread(sb, pblk)
 
 

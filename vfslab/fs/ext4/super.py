@@ -60,6 +60,7 @@ from vfslab.kernel.errno import EINVAL, EROFS, KernelError
 from vfslab.kernel.printk import KERN_ERR, KERN_INFO, KERN_NOTICE, KERN_WARNING
 from vfslab.kernel.slab import kfree, kmem_cache_alloc, kzalloc, kzalloc_around
 
+set_vfs_inode = Ext4InodeInfo.vfs_inode.__set__  # the slot behind a member that else comes late
 _SPECIAL = (ext4_special_inode_operations, None)
 TABLES = MappingProxyType(
     {
@@ -215,8 +216,8 @@ def announce(sb: SuperBlock, sbi: Ext4SbInfo) -> None:
 def ext4_alloc_inode(sb: SuperBlock) -> Inode:
     """Return a blank inode inside a blank Ext4InodeInfo, put together by hand: thousands are made in one walk."""
     inode = kmem_cache_alloc(Inode)
-    ei = kzalloc_around(Ext4InodeInfo, inode)
-    ei.vfs_inode, inode._container = inode, ei
+    ei = inode._container = kzalloc_around(Ext4InodeInfo, inode)
+    set_vfs_inode(ei, inode)
     return inode
 
 
