@@ -314,8 +314,10 @@ def test_a_disk_pulled_out_under_a_mounted_filesystem(tmp_path):
         disk = k.kernel.disks[b"vda"]
         k.detach("vda")
         assert p.pread(fd, 100, 0) == text and p.stat("/mnt/a123").st_ino
+        other = p.open("/mnt/a123/b456/test.c", os.O_RDONLY)
         with fails(errno.EIO):
-            p.listdir("/mnt/a789")
+            p.read(other, 100)
+        p.close(other)
         assert disk.part0.bd_openers == 1 and disk.part0.bd_holder is not None
         p.close(fd)
         p.umount("/mnt")
