@@ -132,7 +132,8 @@ def tidy(box: Box, graph: Graph, kernel: Any) -> None:
         box.title += " " + box.rows[0].value.strip('"')
     if class_of(box) == "Inode":
         node = any(row.name == "i_rdev" and row.value != "0" for row in box.rows)
-        box.title += " of the device" if cached else " of the node in /dev" if node else ""
+        role = "of the device" if cached else "of the node in /dev" if node else ""
+        box.title = f"{box.title.split(' ino ')[0]} {role}"
         box.rows[:] = [row for row in box.rows if row.name != "i_data.host" and (cached or "i_data" not in row.name)]
     for row in box.rows:
         if row.name.split("[")[0] in BACK:
