@@ -174,6 +174,8 @@ def show(name: str, value: Any) -> str:
         return f"0{value:o}"
     if isinstance(value, int) and name in HEX:
         return hex(value)
+    if isinstance(value, tuple) and 0 < len(value) <= 4 and all(isinstance(item, bytes | int | str) for item in value):
+        return ", ".join(show(name, item) for item in value)
     if isinstance(value, dict | tuple):
         return f"{len(value)} entries" if value else "empty"
     return str(value)

@@ -14,11 +14,13 @@ from vfslab.viz.dot import quote
 from vfslab.viz.render import NoEngine, layout
 
 if TYPE_CHECKING:
-    from vfslab.viz.union import Part, Union
+    from vfslab.viz.union import Edge, Part, Union
 
 CHAR, ROW, HEAD, PAD = 6.7, 16, 20, 6  # width of a character, heights of a row and of a title, in px
 MANY = 400  # arrows: beyond that, Graphviz places the boxes only, and the arrows are plain curves
 GAP = 90  # between columns, where there is no Graphviz
+# Members that point back to what leads here: the arrow is drawn so, but what it points to stands left.
+BACK = frozenset({"d_parent", "mnt_parent", "host", "mapping"})
 
 
 class Rect(NamedTuple):
@@ -68,7 +70,7 @@ def dot_of(union: Union, sizes: list[tuple[float, float, float]]) -> str:
     many = len(union.edges) > MANY
     lines = [
         "digraph g {",
-        f"graph [rankdir={union.rankdir}, nodesep=0.28, ranksep=0.75, splines={'none' if many else 'true'}, margin=0];",
+        f"graph [rankdir={union.rankdir}, nodesep=0.28, ranksep=0.45, splines={'none' if many else 'true'}, margin=0];",
         'node [shape=plain, margin=0]; edge [arrowsize=0.6, fontname="Courier", fontsize=9];',
     ]
     inside: dict[str, list[int]] = {}
@@ -83,13 +85,24 @@ def dot_of(union: Union, sizes: list[tuple[float, float, float]]) -> str:
     for rank in union.ranks:
         lines.append("{ rank=same; " + "; ".join(f"b{union.number[key]}" for key in rank if key in union.number) + " }")
     level = union.rankdir == "LR"
-    for edge, number in union.edges.items():
-        tail = f"b{edge.tail}" + (f":r{edge.row}" + (":e" if level else "") if edge.row >= 0 else "")
-        head = f"b{edge.head}:" + (f"r{edge.at}" if edge.at >= 0 else "t") if edge.row >= 0 else f"b{edge.head}"
-        more = f", label={quote(edge.label)}" if edge.label else ""
-        more += ", constraint=false" if edge.kind == "back" else ""
-        lines.append(f"{tail} -> {head} [id=e{number}{more}];")
+    lines += [arrow(union, edge, number, level) for edge, number in union.edges.items() if edge.tail != edge.head]
     return "\n".join([*lines, "}"])
+
+
+def arrow(union: Union, edge: Edge, number: int, level: bool) -> str:
+    """Return one arrow as DOT; one that points back is laid out the other way round."""
+    if edge.row < 0:
+        return f"b{edge.tail} -> b{edge.head} [id=e{number}, label={quote(edge.label)}];"
+    tail, head = f"b{edge.tail}:r{edge.row}", f"b{edge.head}:" + (f"r{edge.at}" if edge.at >= 0 else "t")
+    if level and points_back(union, edge):
+        return f"{head}:e -> {tail}:w [id=e{number}, dir=back];"
+    more = ", constraint=false" if edge.kind == "back" else ""
+    return f"{tail}{':e' if level else ''} -> {head}{':w' if level and not more else ''} [id=e{number}{more}];"
+
+
+def points_back(union: Union, edge: Edge) -> bool:
+    """True for an arrow of a member such as d_parent."""
+    return edge.row >= 0 and union.parts[edge.tail].names[edge.row] in BACK
 
 
 def cells(part: Part, size: tuple[float, float, float]) -> str:
@@ -128,12 +141,13 @@ def read(union: Union, sizes: list[tuple[float, float, float]], told: dict[str, 
         number = int(edge["id"][1:])
         tip, points = None, []
         for piece in edge["pos"].split(";")[0].split(" "):
+            x, y = map(float, piece.removeprefix("e,").removeprefix("s,").split(","))
             if piece[0] in "es":
-                x, y = map(float, piece[2:].split(","))
-                tip = (x - left, high - y) if piece[0] == "e" else tip
+                tip = x - left, high - y
             else:
-                x, y = map(float, piece.split(","))
                 points.append((x - left, high - y))
+        if edge.get("dir") == "back":
+            points.reverse()
         ways[number] = [*points, tip or points[-1]]
         if "lp" in edge:
             x, y = map(float, edge["lp"].split(","))
@@ -144,9 +158,12 @@ def read(union: Union, sizes: list[tuple[float, float, float]], told: dict[str, 
     return Place(boxes, ways, frames, labels, right - left, high - low)
 
 
-def curve(edge: Any, boxes: list[Rect]) -> list[tuple[float, float]]:
+def curve(edge: Edge, boxes: list[Rect]) -> list[tuple[float, float]]:
     """Return a plain curve from the right side of a row to the left side of a box."""
     tail, head = boxes[edge.tail], boxes[edge.head]
+    if edge.tail == edge.head:  # to itself: a small loop at the right side, back to the title
+        x, y, up = tail.x + tail.width, tail.y + HEAD + ROW * (edge.row + 0.5), tail.y + HEAD / 2
+        return [(x, y), (x + 22, y), (x + 22, up), (x + 6, up), (x, up)]
     x0 = tail.x + tail.width
     y0 = tail.y + HEAD + ROW * (edge.row + 0.5) if edge.row >= 0 else tail.y + HEAD / 2
     x1, y1 = head.x, head.y + (HEAD + ROW * (edge.at + 0.5) if edge.at >= 0 else HEAD / 2)

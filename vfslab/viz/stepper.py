@@ -11,7 +11,7 @@ import hashlib
 from html import escape
 from typing import TYPE_CHECKING
 
-from vfslab.viz.svg import parts_svg
+from vfslab.viz.svg import parts, picture
 from vfslab.viz.widget import style
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def stepper(film: Film) -> str:
         return f'<div class="vfslab-face"><pre>{escape(str(film))}</pre></div>'
     frames = film.key_frames()
     group = "v" + hashlib.sha256(repr((film.label, frames, film.note(frames[-1]))).encode()).hexdigest()[:12]
+    store = Store(group)
     inputs, panes, rules = [], [], []
     for place, number in enumerate(frames):
         name = f"{group}-{place}"
@@ -32,22 +33,41 @@ def stepper(film: Film) -> str:
             f'<input type="radio" name="{group}" id="{name}" aria-label="Step {number + 1}: {escape(film.note(number))}"{checked}>'
             f'<label for="{name}" title="{escape(film.note(number))}">{number + 1}</label>'
         )
-        panes.append(pane(film, number))
+        panes.append(pane(film, number, store))
         rules.append(f"#{name}:checked~.vfslab-panes>:nth-child({place + 1}){{display:block}}")
     more = "" if len(frames) == len(film) else f" ({len(frames)} of them here; run the notebook for all)"
     return (
         f"<style>{style()}{''.join(rules)}</style>"
         f'<div class="vfslab-face vfslab-static" role="group" aria-label="{escape(film.label)}">'
         f'<p class="vfslab-heading">{escape(film.label)}{more}</p>'
-        f'{"".join(inputs)}<div class="vfslab-panes">{"".join(panes)}</div></div>'
+        f'{store.svg()}{"".join(inputs)}<div class="vfslab-panes">{"".join(panes)}</div></div>'
     )
 
 
-def pane(film: Film, number: int) -> str:
+class Store:
+    """Parts of pictures, each kept once however many pictures show it."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.names: dict[str, str] = {}
+
+    def use(self, part: str) -> str:
+        """Return the element that stands for a part."""
+        name = self.names.setdefault(part, f"{self.group}p{len(self.names)}")
+        return f'<use href="#{name}"/>'
+
+    def svg(self) -> str:
+        """Return all parts, invisible themselves."""
+        kept = "".join(f'<g id="{name}">{part}</g>' for part, name in self.names.items())
+        return f'<svg class="v-picture vfslab-store" width="0" height="0" aria-hidden="true"><defs>{kept}</defs></svg>'
+
+
+def pane(film: Film, number: int, store: Store) -> str:
     """Return one key frame: its sentence, its picture, its text twin."""
     union = film.union
     graph = film.graph(number)
-    svg = parts_svg(union, union.state(number), frozenset(union.marks[number]), graph.title, graph.description())
+    body = map(store.use, parts(union, union.state(number), frozenset(union.marks[number])))
+    svg = picture(union, body, graph.title, graph.description())
     return (
         f'<div class="vfslab-pane"><p class="vfslab-note">Step {number + 1} of {len(film)}: {escape(film.note(number))}</p>'
         f'<div class="vfslab-scroll">{svg}</div>'

@@ -10,7 +10,7 @@ drawing. What changed has a bar at its left besides the tint: it stays visible i
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -24,26 +24,30 @@ PATTERNS = frozenset({"Ref", "Ptr", "Embedded", "disk", "call", "return", "back"
 
 
 def parts_svg(
-    union: Union,
-    state: Mapping[str, str] | None = None,
-    marks: Collection[str] = (),
-    title: str = "",
-    alt: str = "",
+    union: Union, state: Mapping[str, str] | None = None, marks: Collection[str] = (), title: str = "", alt: str = ""
 ) -> str:
     """Return the drawing as one <svg>: all parts, or what is there in a state."""
-    places = union.places
-    width, height = places.width + 2 * MARGIN, places.height + 2 * MARGIN
-    said = f"<title>{escape(title)}</title><desc>{escape(alt)}</desc>" if state is not None else ""
-    role = 'role="img"' if state is not None else 'role="group"'
-    body = [frame_svg(*frame) for frame in places.frames]
+    return picture(union, parts(union, state, marks), title, alt, alone=state is not None)
+
+
+def parts(union: Union, state: Mapping[str, str] | None, marks: Collection[str]) -> list[str]:
+    """Return the parts of a drawing: frames, arrows, boxes."""
+    body = [frame_svg(*frame) for frame in union.places.frames]
     for edge, number in union.edges.items():
         if state is None or f"e{number}" in state:
-            body.append(edge_svg(union, edge, number, f"e{number}" in state if state is not None else False, marks))
+            body.append(edge_svg(union, edge, number, state is not None, marks))
     for number in range(len(union.parts)):
         if state is None or str(number) in state:
             body.append(box_svg(union, number, state, marks))
+    return body
+
+
+def picture(union: Union, body: Iterable[str], title: str, alt: str, alone: bool = True) -> str:
+    """Return an <svg> of the size of the union: an image with a description, or a group of things to be used."""
+    width, height = union.places.width + 2 * MARGIN, union.places.height + 2 * MARGIN
+    said = f"<title>{escape(title)}</title><desc>{escape(alt)}</desc>" if alone else ""
     return (
-        f'<svg class="v-picture" {role} viewBox="{-MARGIN} {-MARGIN} {width:.0f} {height:.0f}" '
+        f'<svg class="v-picture" role="{"img" if alone else "group"}" viewBox="{-MARGIN} {-MARGIN} {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" xmlns="http://www.w3.org/2000/svg">{said}{"".join(body)}</svg>'
     )
 
@@ -59,14 +63,16 @@ def frame_svg(label: str, x: float, y: float, width: float, height: float) -> st
 def box_svg(union: Union, number: int, state: Mapping[str, str] | None, marks: Collection[str]) -> str:
     """Return one box: paper, title bar, rows of name and value, and a flag for what the function calls it."""
     part, rect = union.parts[number], union.places.boxes[number]
-    title = "" if state is None else clip(state[str(number)], int((rect.width - 2 * PAD) / (CHAR * 1.04)))
+    room = int((rect.width - 2 * PAD) / (CHAR * 1.04) + 0.1)
+    title = "" if state is None else clip(state[str(number)], room)
     new = " v-new" if str(number) in marks else ""
     hidden = " v-off" if state is None else ""
-    focus = f' data-b="{number}" tabindex="0" role="button"' if state is None else ""
+    focus = f' data-b="{number}" data-room="{room}" tabindex="0" role="button"' if state is None else ""
     tag = (state or {}).get(f"{number}t", "")
+    shown = "" if tag else " v-off"
     rows = [row_svg(rect, f"{number}.{place}", place, name, state, marks) for place, (name, _) in enumerate(part.rows)]
     flag = (
-        f'<g class="v-tag"><rect y="-13" width="{len(tag) * CHAR + 10:.1f}" height="13" rx="3"/>'
+        f'<g class="v-tag{shown}"><rect y="-13" width="{len(tag) * CHAR + 10:.1f}" height="13" rx="3"/>'
         f'<text x="5" y="-3">{escape(tag)}</text></g>'
         if state is None or tag
         else ""

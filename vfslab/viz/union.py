@@ -33,6 +33,11 @@ class Part:
     name: int = 0
     value: int = 0
 
+    @property
+    def names(self) -> list[str]:
+        """The names of its rows."""
+        return [name for name, _ in self.rows]
+
     def row(self, name: str, nth: int) -> int:
         """Return the number of a row: the nth one of this name."""
         return self.rows.setdefault((name, nth), len(self.rows))
@@ -168,9 +173,7 @@ class Union:
 
         return {
             "svg": parts_svg(self),
-            "boxes": [
-                {"key": part.key, "group": part.group, "rows": [name for name, _ in part.rows]} for part in self.parts
-            ],
+            "boxes": [{"key": part.key, "group": part.group, "rows": part.names} for part in self.parts],
             "edges": [[e.tail, e.row, e.head, e.kind] for e in self.edges],
             "steps": self.steps,
             "marks": self.marks,

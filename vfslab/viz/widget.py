@@ -30,6 +30,9 @@ from typing import Any
 
 from vfslab.viz.colors import GROUPS
 
+# How a page says that it is dark: JupyterLab, the book's theme; a page that says nothing follows the reader's system.
+DARK = ('[data-jp-theme-light="false"]', 'html[data-theme="dark"]')
+UNTHEMED = "html:not([data-theme]) body:not([data-jp-theme-light])"
 LONGEST_TWIN = 6000  # characters of the text twin that are saved with a notebook
 
 # Asks for the script of its kind once per page, then hands the element over to it.
@@ -217,13 +220,13 @@ def style(names: tuple[str, ...] = Face.styles) -> str:
     """Return style sheets, with the colours of the groups of boxes (colors.py); in the dark they are mixed anew."""
     light, dark = [], []
     for name, (fill, rim, _) in GROUPS.items():
-        light.append(f".v-{name}{{--fill:{fill};--rim:{rim}}}")
-        dark.append(f".v-{name}{{--fill:color-mix(in srgb,{rim} 62%,#000);--rim:color-mix(in srgb,{rim} 55%,#fff)}}")
-    themes = ('[data-jp-theme-light="false"]', 'html[data-theme="dark"]')
-    rules = light + [f"{theme} {rule}" for theme in themes for rule in dark]
-    system = "".join(f"html:not([data-theme]) body:not([data-jp-theme-light]) {rule}" for rule in dark)
-    rules.append(f"@media (prefers-color-scheme:dark){{{system}}}")
-    rules.append(f"@media print{{{''.join(rule for rule in light)}}}")
+        light.append(f"--fill-{name}:{fill};--rim-{name}:{rim}")
+        dark.append(f"--fill-{name}:color-mix(in srgb,{rim} 62%,#000);--rim-{name}:color-mix(in srgb,{rim} 55%,#fff)")
+    rules = [f".v-{name}{{--fill:var(--fill-{name});--rim:var(--rim-{name})}}" for name in GROUPS]
+    rules.append(f".vfslab-face{{{';'.join(light)}}}")
+    dark_face = f".vfslab-face{{{';'.join(dark)}}}"
+    rules += [f"@media screen{{{theme} {dark_face}}}" for theme in DARK]
+    rules.append(f"@media screen and (prefers-color-scheme:dark){{{UNTHEMED} {dark_face}}}")
     return "\n".join([*map(_file, names), *rules])
 
 

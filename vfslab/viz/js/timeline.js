@@ -95,9 +95,9 @@ class Film {
       this.buildBar(), this.status, this.main, this.buildDetails());
     if (!this.count) this.status.textContent = "Nothing was traced.";
     this.el.append(this.root);
-    this.watcher = new ResizeObserver(() => this.fitted && this.fit());
+    this.watcher = new ResizeObserver(() => this.fitted && this.fit(this.least));
     this.watcher.observe(this.stage);
-    this.fit();
+    this.fit(0.62);
   }
 
   end() {
@@ -118,7 +118,8 @@ class Film {
     const steps = make("div", {class: "v-steps", role: "group", "aria-label": "Steps"},
       this.buttons.first, this.buttons.back, this.buttons.next, this.buttons.last, this.slider, this.counter);
     this.tabled = make("button", {type: "button", "aria-pressed": "false", title: "The same content as a table", onclick: () => this.showTable()}, "Table");
-    const look = make("div", {class: "v-look", role: "group", "aria-label": "Look"},
+    this.listed = make("button", {type: "button", "aria-pressed": "true", title: "Show the calls beside the picture", onclick: () => this.showCalls()}, "Calls");
+    const look = make("div", {class: "v-look", role: "group", "aria-label": "Look"}, data.calls?.length ? this.listed : null,
       button("less", "Smaller", () => this.zoom(this.scale / 1.2)), button("fit", "Fit to the width", () => this.fit()),
       button("more", "Larger", () => this.zoom(this.scale * 1.2)), this.tabled);
     return make("div", {class: "v-bar"}, this.count > 1 ? steps : null, this.count > 1 ? this.buildFinders() : null, look);
@@ -147,7 +148,6 @@ class Film {
     const {calls} = this.data;
     this.callOf = new Map();
     calls.forEach((call, number) => [call.first, call.last].forEach((step) => step !== null && this.callOf.set(step, number)));
-    calls.forEach((call) => (call.children = calls.some((other) => false)));
     calls.forEach((call) => call.parent !== null && (calls[call.parent].children = true));
     this.collapseToFit(60);
     this.items = calls.map((call, number) => this.buildCall(call, number));
@@ -250,10 +250,12 @@ class Film {
     return make("div", {class: "v-side"}, this.stage, this.table);
   }
 
-  fit() {
+  /* All of the width; at first not smaller than can be read: what happens is scrolled into view. */
+  fit(least = 0.2) {
     this.fitted = true;
+    this.least = least;
     const room = this.stage.clientWidth - 4;
-    if (room > 0) this.zoom(Math.min(1, Math.max(0.6, room / this.width)), true);
+    if (room > 0) this.zoom(Math.min(1, Math.max(least, room / this.width)), true);
   }
 
   zoom(scale, fitted = false) {
@@ -331,7 +333,7 @@ class Film {
     if (row === undefined) {
       node.classList.toggle("v-off", text === null);
       if (text === null) return;
-      node.title.textContent = clip(text, Math.floor((node.querySelector(".v-rim").width.baseVal.value - 12) / 6.97));
+      node.title.textContent = clip(text, Number(node.dataset.room));
       node.setAttribute("aria-label", text);
     } else {
       node.rows[row].classList.toggle("v-off", text === null);
@@ -340,6 +342,7 @@ class Film {
   }
 
   setTag(tag, text) {
+    tag.classList.toggle("v-off", !text);
     tag.lastElementChild.textContent = text ?? "";
     tag.firstElementChild.setAttribute("width", text ? text.length * 6.7 + 10 : 0);
   }
@@ -422,6 +425,7 @@ class Film {
     calls.forEach((call, number) => {
       const item = this.items[number];
       item.classList.toggle("v-current", number === current);
+      item.classList.toggle("v-returns", number === current && call.last === this.step);
       item.classList.toggle("v-open", open.has(number));
       item.classList.toggle("v-later", call.first === null || call.first > this.step);
       item.classList.toggle("v-done", call.last !== null && call.last <= this.step);
@@ -459,7 +463,7 @@ class Film {
     this.counter.textContent = `${this.step + 1} / ${this.count}`;
     this.buttons.first.disabled = this.buttons.back.disabled = this.step === 0;
     this.buttons.next.disabled = this.buttons.last.disabled = this.step === this.count - 1;
-    this.status.replaceChildren(make("b", {class: / fails with /.test(note) ? "v-error" : ""}, note), make("span", {}, " " + this.changes()));
+    this.status.replaceChildren(make("b", {class: / fails with /.test(note) ? "v-error" : ""}, note), make("span", {}, this.changes()));
     this.status.hidden = !this.status.textContent.trim();
   }
 
@@ -479,6 +483,11 @@ class Film {
     this.hits.textContent = steps.length ? `${place >= 0 ? place + 1 : "–"} of ${steps.length}` : "no match";
   }
 
+  showCalls() {
+    this.tree.hidden = !this.tree.hidden;
+    this.listed.setAttribute("aria-pressed", String(!this.tree.hidden));
+  }
+
   /* -- the table: the same content -- */
 
   showTable() {
@@ -487,7 +496,7 @@ class Film {
     this.stage.hidden = on;
     this.tabled.setAttribute("aria-pressed", String(on));
     if (on) this.drawTable();
-    else this.fitted && this.fit();
+    else if (this.fitted) this.fit(this.least);
   }
 
   drawTable() {
