@@ -12,6 +12,7 @@ import pytest
 from tests.block.world import World, submit
 from tests.conftest import needs_loop
 from vfslab.block.blk_core import blkdev_issue_flush
+from vfslab.drivers.hostdisk import Source
 from vfslab.fs.block_dev import bdev_file_open_by_dev, bdev_fput
 from vfslab.include.blk_types import REQ_FUA, REQ_OP_DISCARD, REQ_OP_READ, BlockDevice
 from vfslab.include.blkdev import Gendisk, Request
@@ -70,20 +71,27 @@ def test_reads_and_writes_of_any_source(world, path, monkeypatch, rng, kind):
     world.detach(disk)
 
 
-def test_many_segments_go_in_one_call(world, path, monkeypatch):
+def test_many_segments_go_in_one_call(world, path):
     disk = world.attach("vda", path)
-    calls, preadv = [], os.preadv
-    monkeypatch.setattr(os, "preadv", lambda fd, views, at: (calls.append((len(views), at)), preadv(fd, views, at))[1])
+    calls = []
+
+    def preadv(fd, views, at):
+        calls.append((len(views), at))
+        return os.preadv(fd, views, at)
+
+    disk.private_data.source = Source(readv=preadv, writev=os.pwritev, flush=os.fsync)
     views = [memoryview(bytearray(512 * (1 + i))) for i in range(5)]
     submit(disk.part0, REQ_OP_READ, 3, *views)
     assert b"".join(views) == CONTENT[1536 : 1536 + 512 * 15] and calls == [(5, 1536)]
 
 
-def test_short_answers_of_the_host_are_completed(world, path, monkeypatch):
+def test_short_answers_of_the_host_are_completed(world, path):
     disk = world.attach("vda", path)
-    preadv, pwritev = os.preadv, os.pwritev
-    monkeypatch.setattr(os, "preadv", lambda fd, views, at: preadv(fd, [views[0][:100]], at))
-    monkeypatch.setattr(os, "pwritev", lambda fd, views, at: pwritev(fd, [views[0][:77]], at))
+    disk.private_data.source = Source(
+        readv=lambda fd, views, at: os.preadv(fd, [views[0][:100]], at),
+        writev=lambda fd, views, at: os.pwritev(fd, [views[0][:77]], at),
+        flush=os.fsync,
+    )
     assert world.read(disk.part0, 2, 8) == CONTENT[1024 : 1024 + 4096]
     world.write(disk.part0, 4, b"p" * 1024)
     assert path.read_bytes() == CONTENT[:2048] + b"p" * 1024 + CONTENT[3072:]
@@ -112,7 +120,7 @@ def test_a_block_device_of_the_host(world, path, protected):
 
 def test_H1_read_only_opens_the_file_for_reading_alone(world, path):
     disk = world.attach("vda", path, read_only=True)
-    assert fcntl.fcntl(disk.private_data.fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    assert fcntl.fcntl(disk.private_data.where, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
     with pytest.raises(EIO):
         world.write(disk.part0, 0, bytes(512))
     assert path.read_bytes() == CONTENT and disk.part0.bd_read_only
@@ -245,7 +253,7 @@ def test_two_disks_cannot_have_one_name(world, path):
 def test_a_disk_that_nobody_uses_is_freed_when_it_goes(world, path):
     disk = world.attach("vda", path)
     world.read(disk.part0, 0)
-    fd = disk.private_data.fd
+    fd = disk.private_data.where
     world.detach(disk)
     with pytest.raises(OSError):
         os.fstat(fd)

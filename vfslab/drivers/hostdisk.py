@@ -68,11 +68,11 @@ PART_MINORS = 16  # numbers for the disk and fifteen partitions, as virtio_blk h
 
 @operations
 class Source:
-    """How to reach the bytes of one kind of source; the functions raise what the host raises."""
+    """How to reach the bytes of one kind of source: `where` they are; the functions raise what the host raises."""
 
-    readv: Callable  # (host, segments, offset) -> how many bytes came, from the first segment on; 0: the end
-    writev: Callable  # (host, segments, offset) -> how many bytes went
-    flush: Callable  # (host) -> None: make durable
+    readv: Callable  # (where, segments, offset) -> how many bytes came, from the first segment on; 0: the end
+    writev: Callable  # (where, segments, offset) -> how many bytes went
+    flush: Callable  # (where) -> None: make durable
 
 
 @kstruct
@@ -80,16 +80,14 @@ class HostDisk(KObject):
     """What the driver knows of one disk.
 
     source     how to reach the bytes; size: how many there were when it was attached
-    fd         descriptor of the host; or stream: a file object; or memory
-    owned      descriptor or stream is ours to close
+    where      they are: a descriptor of the host, a file object, or a memoryview; None when that is closed
+    owned      descriptor or file object is ours to close
     """
 
     disk: Ptr[Gendisk] = None
     source: Ptr[Source] = None
     size: int = 0
-    fd: int = -1
-    stream: Any = None
-    memory: memoryview = None
+    where: Any = None
     owned: bool = False
 
 
@@ -161,19 +159,19 @@ def free_minor(kernel: Kernel, major: int) -> int:
 def open_source(host: HostDisk, source: Any, read_only: bool) -> bool:
     """Fill in where the bytes are and how many; return whether the disk is read-only."""
     if isinstance(source, bytes | bytearray | memoryview):
-        host.source, host.memory = memory_source, memoryview(source).cast("B")
-        host.size = len(host.memory)
-        return read_only or host.memory.readonly
+        host.source, host.where = memory_source, memoryview(source).cast("B")
+        host.size = len(host.where)
+        return read_only or host.where.readonly
     if hasattr(source, "readinto") and hasattr(source, "seek"):
-        host.source, host.stream, host.size = stream_source, source, source.seek(0, os.SEEK_END)
+        host.source, host.where, host.size = stream_source, source, source.seek(0, os.SEEK_END)
         return read_only or not source.writable()
     host.owned = True
     fd, read_only = open_path(source, read_only)
     if hasattr(os, "preadv"):
-        host.source, host.fd, host.size = fd_source, fd, os.lseek(fd, 0, os.SEEK_END)
+        host.source, host.where, host.size = fd_source, fd, os.lseek(fd, 0, os.SEEK_END)
     else:
-        host.source, host.stream = stream_source, os.fdopen(fd, "rb" if read_only else "r+b", buffering=0)
-        host.size = host.stream.seek(0, os.SEEK_END)
+        host.source, host.where = stream_source, os.fdopen(fd, "rb" if read_only else "r+b", buffering=0)
+        host.size = host.where.seek(0, os.SEEK_END)
     return read_only
 
 
@@ -203,11 +201,12 @@ def open_path(path: Any, read_only: bool) -> tuple[int, bool]:
 
 def close_source(host: HostDisk) -> None:
     """Close what open_source() opened; the caller's own object stays open."""
-    if host.owned and host.fd >= 0:
-        os.close(host.fd)
-    elif host.owned and host.stream is not None:
-        host.stream.close()
-    host.owned, host.fd, host.stream, host.memory = False, -1, None, None
+    if host.owned:
+        if host.source is fd_source:
+            os.close(host.where)
+        else:
+            host.where.close()
+    host.owned, host.where = False, None
 
 
 # --- requests -------------------------------------------------------------------------------------
@@ -219,14 +218,14 @@ def hostdisk_queue_rq(hctx: BlkMqHwCtx, rq: Request) -> int:
     operation = rq.cmd_flags & REQ_OP_MASK
     try:
         if operation == REQ_OP_READ:
-            segments = bio.bi_io_vec if bio is rq.biotail else rq_segments(rq)
-            done = host.source.readv(host, segments, rq.sector << SECTOR_SHIFT)
+            segments, offset = bio.bi_io_vec if bio is rq.biotail else rq_segments(rq), rq.sector << SECTOR_SHIFT
+            done = host.source.readv(host.where, segments, offset)
             if done != rq.data_len:
-                read_rest(host, segments, rq.sector << SECTOR_SHIFT, done)
+                read_rest(host, segments, offset, done)
         elif operation == REQ_OP_WRITE:
             write_all(host, rq_segments(rq), rq.sector << SECTOR_SHIFT)
         elif operation == REQ_OP_FLUSH:
-            host.source.flush(host)
+            host.source.flush(host.where)
         else:
             return BLK_STS_NOTSUPP
     except Exception as error:  # a file object may raise anything
@@ -249,7 +248,7 @@ def read_rest(host: HostDisk, segments: list[memoryview], offset: int, done: int
     """Go on with a read that came back short; what lies behind the last byte of the last sector is zero."""
     segments = skip(segments, done)
     while segments:
-        more = host.source.readv(host, segments, offset + done)
+        more = host.source.readv(host.where, segments, offset + done)
         if not more:
             break
         done += more
@@ -264,7 +263,7 @@ def read_rest(host: HostDisk, segments: list[memoryview], offset: int, done: int
 def write_all(host: HostDisk, segments: list[memoryview], offset: int) -> None:
     """Write all segments, however many calls it takes."""
     while segments:
-        done = host.source.writev(host, segments, offset)
+        done = host.source.writev(host.where, segments, offset)
         offset += done
         segments = skip(segments, done)
 
@@ -282,56 +281,42 @@ def skip(segments: list[memoryview], count: int) -> list[memoryview]:
 # --- three kinds of source ------------------------------------------------------------------------
 
 
-def fd_readv(host: HostDisk, segments: list[memoryview], offset: int) -> int:
-    """Return how many bytes a descriptor gave."""
-    return os.preadv(host.fd, segments, offset)
-
-
-def fd_writev(host: HostDisk, segments: list[memoryview], offset: int) -> int:
-    """Return how many bytes a descriptor took."""
-    return os.pwritev(host.fd, segments, offset)
-
-
-def fd_flush(host: HostDisk) -> None:
-    """Wait until the host has the file on its own disk."""
-    os.fsync(host.fd)
-
-
-def stream_readv(host: HostDisk, segments: list[memoryview], offset: int) -> int:
+def stream_readv(stream: Any, segments: list[memoryview], offset: int) -> int:
     """Return how many bytes a file object gave; 0 at its end."""
-    host.stream.seek(offset)
-    return host.stream.readinto(segments[0])
+    stream.seek(offset)
+    return stream.readinto(segments[0])
 
 
-def stream_writev(host: HostDisk, segments: list[memoryview], offset: int) -> int:
+def stream_writev(stream: Any, segments: list[memoryview], offset: int) -> int:
     """Return how many bytes a file object took."""
-    host.stream.seek(offset)
-    return host.stream.write(segments[0])
+    stream.seek(offset)
+    return stream.write(segments[0])
 
 
-def stream_flush(host: HostDisk) -> None:
+def stream_flush(stream: Any) -> None:
     """Empty the buffers of a file object."""
-    host.stream.flush()
+    stream.flush()
 
 
-def memory_readv(host: HostDisk, segments: list[memoryview], offset: int) -> int:
+def memory_readv(memory: memoryview, segments: list[memoryview], offset: int) -> int:
     """Copy from memory; return how much there was for the first segment."""
-    piece = host.memory[offset : offset + len(segments[0])]
+    piece = memory[offset : offset + len(segments[0])]
     segments[0][: len(piece)] = piece
     return len(piece)
 
 
-def memory_writev(host: HostDisk, segments: list[memoryview], offset: int) -> int:
+def memory_writev(memory: memoryview, segments: list[memoryview], offset: int) -> int:
     """Copy to memory, which does not grow: what lies behind its last byte is dropped."""
-    room = max(0, host.size - offset)
-    host.memory[offset : offset + len(segments[0])] = segments[0][:room]
+    room = max(0, len(memory) - offset)
+    memory[offset : offset + len(segments[0])] = segments[0][:room]
     return len(segments[0])
 
 
-def memory_flush(host: HostDisk) -> None:
+def memory_flush(memory: memoryview) -> None:
     """Memory has no cache."""
 
 
-fd_source = Source(readv=fd_readv, writev=fd_writev, flush=fd_flush)
+# A descriptor needs nothing between: these are system calls of the host.
+fd_source = Source(readv=getattr(os, "preadv", None), writev=getattr(os, "pwritev", None), flush=os.fsync)
 stream_source = Source(readv=stream_readv, writev=stream_writev, flush=stream_flush)
 memory_source = Source(readv=memory_readv, writev=memory_writev, flush=memory_flush)

@@ -77,7 +77,7 @@ class Lruvec(KObject):
     barren        slab_bytes below which reclaim need not be tried again: the last try found nothing
     shrinkers     whom to ask for cached objects when memory is short
     memory        the page frames that the machine was booted with, or None: then each folio has memory of its own
-    free_area     free blocks of 2^order page frames, by order: sets of first frames (mm/page_alloc.py)
+    free_area     free blocks of 2^order page frames, by order: sets of first frames (mm/buddy.py)
     pcp           single free frames (pfn, mem), ready to be taken; in Linux one such list for each processor
     free_folios   memory of folios that went, kept for the next of their size: {nr_pages: [(pfn, mem), ...]}
     pgscan, pgsteal          pages looked at and pages taken by reclaim, as in /proc/vmstat

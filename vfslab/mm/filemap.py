@@ -279,8 +279,11 @@ def filemap_get_pages(iocb: Kiocb, mapping: AddressSpace, ra: FileRaState, index
 
 def filemap_create_folio(file: File | None, mapping: AddressSpace, index: int) -> Folio:
     """Return the smallest folio around page index, new, in mapping, and read."""
-    nr = mapping_min_folio_nrpages(mapping)
-    folio = filemap_alloc_folio(mapping, index - index % nr, nr)
+    nr = 1
+    if mapping.host.i_blkbits > PAGE_SHIFT:
+        nr = mapping_min_folio_nrpages(mapping)
+        index -= index % nr
+    folio = filemap_alloc_folio(mapping, index, nr)
     filemap_add_folio(mapping, folio)
     filemap_read_folio(file, mapping, folio)
     return folio
