@@ -1,5 +1,6 @@
 """Live patches: what a cell may change in a running kernel, what it may not, and that nothing of it stays."""
 
+import ast
 import contextlib
 import errno
 import importlib
@@ -172,6 +173,27 @@ def test_defaults_keyword_defaults_and_docstring_change_and_come_back(k):
     livepatch.revert()
     assert namei.getname(b"a").name == b"a"
     assert namei.getname.__code__ is before[0] and namei.getname.__doc__ == before[1]
+
+
+def test_keyword_defaults_change_and_come_back(k):
+    from vfslab.user.ls import ls
+
+    node = package_functions("user/ls.py")["ls"]
+    name, old = node.args.kwonlyargs[0].arg, dict(ls.__kwdefaults__)
+    text = text_of("user/ls.py", node)
+    node = ast.parse(text).body[0]
+    node.args.kw_defaults[0] = ast.Constant("new")
+    livepatch.apply(k, "user/ls.py", ast.unparse(node))
+    assert ls.__kwdefaults__ == old | {name: "new"}
+    livepatch.revert()
+    assert ls.__kwdefaults__ == old
+
+
+def test_what_a_chapter_imports_from_vfslab_is_there():
+    assert (vfslab.revert, vfslab.source) == (livepatch.revert, source)
+    assert {"boot", "draw", "explore", "revert", "source", "trace"} <= set(dir(vfslab))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        vfslab.nothing  # noqa: B018
 
 
 def test_a_function_that_a_decorator_wraps_can_be_patched(k):

@@ -161,9 +161,9 @@ def boot_stubbed(memory: int, stubs: str | Iterable[str]) -> Machine:
     return machine
 
 
-def stub(machine: Machine, stubs: str | Iterable[str]) -> LivePatch:
-    """Make functions of a running kernel raise ENOSYS; stubs as for boot()."""
-    return arm(machine, list(stubbed_functions(stubs)))
+def stub(machine: Machine, stubs: str | Iterable[str]) -> None:
+    """Make functions of a running kernel raise ENOSYS, after its disks are mounted, say; stubs as for boot()."""
+    announce(arm(machine, list(stubbed_functions(stubs))))
 
 
 def arm(machine: Machine, wanted: list[tuple[str, list[str]]]) -> LivePatch:
@@ -264,10 +264,12 @@ def aside() -> Iterator[None]:
     For figures and explorers, which have kernels of their own beside the reader's.
     """
     before = set(cpu.machines)
-    with suspended():
-        yield
-    for machine in set(cpu.machines) - before:
-        machine.kernel.baton = Beside(machine.kernel.baton)
+    try:
+        with suspended():
+            yield
+    finally:
+        for machine in set(cpu.machines) - before:
+            machine.kernel.baton = Beside(machine.kernel.baton)
 
 
 @contextmanager
