@@ -68,8 +68,8 @@ WALK = {
     "SuperBlock": ("s_id", "s_type.name", "s_op"),
 }
 STAT = WALK | {
-    "Nameidata": ("name", "last", "path", "inode", "root"),
-    "FsStruct": ("root",),
+    "TaskStruct": ("pid", "comm", "nameidata"),
+    "Nameidata": ("name", "last", "path", "inode", "root.mnt", "root.dentry"),
     "Path": ("mnt", "dentry"),
     "Dentry": ("d_name", "d_inode"),
     "Inode": ("i_ino", "i_mode", "i_nlink", "i_size"),
@@ -223,9 +223,14 @@ def stat_walk(image: str | None = None) -> Graph:
     name, nd = only(frame, "Filename"), only(frame, "Nameidata")
     given = f'"{printable(name.members["uptr"])}"'
     user = graph.box("user 1", "user memory: the argument", [Row("char *path", given)], "user", "user")
-    for key, box in graph.boxes.items():
-        if key in frame and frame[key] is name:
-            next(row for row in box.rows if row.name == "uptr").to = user.key
+    for key, box in list(graph.boxes.items()):
+        if key in frame and frame[key].cls.__name__ == "Inode" and key != nd.members["inode"]:
+            del graph.boxes[key]  # the root's: it is not what this is about
+        for row in box.rows:
+            if row.name == "uptr" and frame[key] is name:
+                row.to = user.key
+            elif row.name in ("root.mnt", "root.dentry"):
+                row.value, row.to = called(frame, row.to), None
         box.cluster = box.cluster or "kernel"
     rows = [
         Row("st_ino", str(st.st_ino), nd.members["inode"], "i_ino"),
