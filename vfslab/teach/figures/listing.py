@@ -44,6 +44,10 @@ LISTING = {
     "SuperBlock": ("s_id", "s_type.name", "s_op", "s_blocksize", "s_root", "s_bdev", "s_fs_info"),
 }
 MOST_CALLS, WIDEST = 14, 46  # what fits beside the picture: calls, and characters of each
+STEPS = LISTING | {
+    "Dentry": ("d_name", "d_flags"),
+    "SuperBlock": ("s_id", "s_type.name", "s_op"),
+}
 CROSSING = frozenset({"step_into", "__lookup_mnt"})
 LISTED = CROSSING | {
     "sys_newfstatat", "sys_openat", "sys_getdents64", "path_init", "link_path_walk", "lookup_fast", "lookup_slow",
@@ -192,7 +196,7 @@ def add_crossing(graph: Graph, begun: Step, looked: Step, ended: Step) -> None:
 def list_mount_steps(image: str | None = None) -> Walk:
     """Return the same step by step, up to the first line that ls prints."""
     with tree(image) as scene:
-        return film(scene, lambda: next(ls(scene.process, "mnt", color=True)), "ls --color mnt", LISTING, LISTED)
+        return film(scene, lambda: next(ls(scene.process, "mnt", color=True)), "ls --color mnt", STEPS, LISTED)
 
 
 def crossing(steps: list[Step]) -> tuple[Step, Step, Step]:

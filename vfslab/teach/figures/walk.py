@@ -67,6 +67,13 @@ WALK = {
     "Inode": ("i_ino", "i_mode"),
     "SuperBlock": ("s_id", "s_type.name", "s_op"),
 }
+# What is stepped through shows fewer pointers back: each would push the picture one column wider.
+STEPS = WALK | {
+    "TaskStruct": ("pid", "nameidata"),
+    "Nameidata": ("name", "last", "remaining", "path.mnt", "path.dentry", "inode", "root.dentry", "depth", "stack"),
+    "Dentry": ("d_name", "d_inode", "d_count"),
+    "Vfsmount": ("mnt_root", "mnt_sb.s_id"),
+}
 STAT = WALK | {
     "TaskStruct": ("pid", "comm", "nameidata"),
     "Nameidata": ("name", "last", "path", "inode", "root.mnt", "root.dentry"),
@@ -316,7 +323,7 @@ def path_walk(image: str | None = None) -> Graph:
 def path_walk_steps(image: str | None = None) -> Walk:
     """Return the same walk step by step: each of its functions as it is called and as it returns."""
     with tree(image) as scene:
-        return film(scene, lambda: scene.process.stat(scene.path), said(scene))
+        return film(scene, lambda: scene.process.stat(scene.path), said(scene), STEPS)
 
 
 def said(scene: Scene) -> str:
