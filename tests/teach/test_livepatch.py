@@ -101,6 +101,7 @@ def test_a_stub_raises_ENOSYS_for_the_learner_after_boot_has_used_the_function()
         with pytest.raises(OSError) as caught:
             p.stat("/dev")
         assert (caught.value.errno, caught.value.filename) == (errno.ENOSYS, "/dev")
+        assert k.dmesg()[-1] == "user_path_at() of fs/namei.py is a stub"
         k.attach("vda", vfslab.deck_image(), read_only=True)
         livepatch.revert()
         assert {"vda", "null"} <= set(p.listdir("/dev"))

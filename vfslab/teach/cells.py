@@ -201,14 +201,22 @@ def stubbed_functions(stubs: str | Iterable[str]) -> Iterator[tuple[str, list[st
         yield file, wanted
 
 
-def stub_text(node: ast.FunctionDef) -> str:
-    """Return a function with the same face that only raises ENOSYS."""
-    body = ast.parse(f"from vfslab.kernel.errno import ENOSYS\nraise ENOSYS({node.name.encode()!r})").body
+def stub_text(file: str, node: ast.FunctionDef) -> str:
+    """Return a function with the same face that only raises ENOSYS, and leaves a line in the kernel's log."""
+    body = ast.parse(STUB.format(file=file, name=node.name)).body
     if yields(node):
         body += ast.parse("yield").body  # never reached: it makes a generator, as the original is one
     doc = [] if ast.get_docstring(node) is None else node.body[:1]
     face = {field: getattr(node, field) for field in node._fields if field != "body"}
     return ast.unparse(ast.fix_missing_locations(ast.FunctionDef(**face, body=[*doc, *body])))
+
+
+STUB = """
+from vfslab.kernel.errno import ENOSYS
+from vfslab.kernel.printk import KERN_NOTICE, printk
+printk(KERN_NOTICE, "{name}() of {file} is a stub")
+raise ENOSYS(b"{name}")
+"""
 
 
 def yields(node: ast.AST) -> bool:

@@ -171,7 +171,7 @@ def arm(machine: Machine, wanted: list[tuple[str, list[str]]]) -> LivePatch:
     patch = None
     for file, names in wanted:
         functions = package_functions(file)
-        text = "\n\n\n".join(stub_text(functions[name]) for name in names) + "\n"
+        text = "\n\n\n".join(stub_text(file, functions[name]) for name in names) + "\n"
         patch = apply(machine, file, text, place="stub", told="ENOSYS")
     if patch is None:
         raise LivePatchError("stub names no function")

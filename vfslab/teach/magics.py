@@ -13,6 +13,7 @@ frames: what stays are the reader's cells, patched or not, and the place where i
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -60,7 +61,17 @@ def show_error(shell: Any, kind: type, error: BaseException, traceback: Any, tb_
         return
     if cpu.klp_patches:
         traceback = shortened(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSYS:
+        tell_stub(error)
     shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
+
+
+def tell_stub(error: OSError) -> None:
+    """Add to an ENOSYS which stub it came from: the kernel's log has it."""
+    for patch in cpu.klp_patches:
+        last = patch.machine.dmesg()[-1]
+        if last.endswith("is a stub"):
+            error.add_note(f"({last}: a %%kernel cell brings it)")
 
 
 def shortened(error: BaseException) -> TracebackType | None:
