@@ -27,7 +27,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from vfslab.include.dcache import DCACHE_MOUNTED
@@ -158,11 +157,10 @@ class Walk(Timeline):
         return graph
 
 
-def film(
-    scene: Scene, act: Callable[[], Any], title: str, view: View = WALK, at: frozenset[str] = MOMENTS, **choice: Any
-) -> Walk:
+def film(scene: Scene, act: Callable[[], Any], title: str, view: View = WALK, at: frozenset[str] = MOMENTS) -> Walk:
     """Run act; return the beginnings and ends of the walk's functions, each with a snapshot of what they can see."""
-    with Walk(scene.machine.kernel, view=view, at=at, title=title, **choice) as walk:
+    walk = Walk(scene.machine.kernel, view=view, at=at, title=title)
+    with walk:
         act()
     return walk
 
@@ -188,11 +186,11 @@ def left(names: tuple | None) -> str:
     return '"' + "/".join(printable(name) for name in reversed(names or ())) + '"'
 
 
-def called(frame: Frame, key: Key | None) -> str:
+def called(frame: Frame, key: str | None) -> str:
     """Return the name of an object, with the file name if it is a dentry: `Dentry#3 img`."""
     if key is None:
         return "NULL"
-    record = frame.get(key)
+    record = frame.get(Key(key))
     name = record.members.get("d_name") if record is not None else None
     return f"{key} {printable(name)}" if isinstance(name, bytes) else str(key)
 
@@ -305,12 +303,10 @@ def path_walk(image: str | None = None) -> Graph:
         cold = [] if image is not None else film(scene, lambda: scene.process.stat(COLD), "").steps
     walked, graph = rounds(walk.steps), Graph("")
     strip(graph, walked, walk.steps[-1].frame, 1)
-    columns = list(graph.ranks)
     if cold:
         strip(graph, rounds(cold)[-1:], cold[-1].frame, 2)
         graph.boxes["2.0 round"].title += " of a name not cached yet" if rounds(cold)[-1].slow else " of a cached name"
         graph.arrow(f"1.{len(walked) - 1} round", "2.0 round", f'later: stat("{COLD}")', "return")
-        graph.ranks = [one + two for one, two in zip_longest(columns, graph.ranks[len(columns) :], fillvalue=[])]
     names = [f'"{printable(standing(part.before)["last"])}"' for part in walked if part.slow]
     how = f"the filesystem was asked for {', '.join(names)}" if names else "all names were in the dentry cache"
     graph.alt = (
@@ -351,7 +347,9 @@ def strip(graph: Graph, parts: list[Round], end: Frame, walk: int) -> None:
         for row in (row for key in columns[-1] for row in graph.boxes[key].rows):
             if row.to in graph.boxes or row.name in ("d_parent", "mnt_root"):  # up or along: said, not drawn
                 row.value, row.to = places.boxes[row.to].title if row.to in places.boxes else row.value, None
-    graph.ranks += columns[:-1]
+    graph.ranks += [[] for _ in columns[len(graph.ranks) + 1 :]]
+    for rank, column in zip(graph.ranks, columns, strict=False):
+        rank += column
 
 
 def round_rows(part: Round, drawn: set[Key]) -> list[Row]:
