@@ -8,10 +8,11 @@ Linux: mm/slub.c, as far as a user of kmem_cache_alloc() and kfree() sees it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from vfslab.kernel.sched import cpu
-from vfslab.lib.kstruct import KObject, embedded_in, poison
+from vfslab.lib.kstruct import KObject, embedded_in, is_freed, members, poison
 
 T = TypeVar("T", bound=KObject)
 
@@ -20,24 +21,33 @@ class Slab:
     """How many objects of each type a kernel has ever allocated, and how many are alive.
 
     poisoned   type -> what a freed object's type is: one that refuses every use
-    outer      types of which some object has had something come into being inside it: kfree looks only there
+    inside     type -> how to read its members that in some object have come into being: kfree looks only there
+    seen       (type, type of what came into being inside): what is noted in inside
     """
 
-    __slots__ = ("allocated", "freed", "outer", "poisoned")
+    __slots__ = ("allocated", "freed", "inside", "poisoned", "seen")
 
     def __init__(self) -> None:
         self.allocated: dict[type, int] = {}
         self.freed: dict[type, int] = {}
         self.poisoned: dict[type, type] = {}
-        self.outer: set[type] = set()
+        self.inside: dict[type, list[Callable]] = {}
+        self.seen: set[tuple[type, type]] = set()
 
     def number(self, obj: KObject) -> None:
         """Give obj the next number of its type."""
         cls = type(obj)
         obj._slab = self
         obj._nr = self.allocated[cls] = self.allocated.get(cls, 0) + 1
-        if obj._container is not None:
-            self.outer.add(type(obj._container))
+        outer = obj._container
+        if outer is not None and (type(outer), cls) not in self.seen:
+            self.note_inside(type(outer), cls)
+
+    def note_inside(self, outer: type, cls: type) -> None:
+        """From now on kfree of an outer frees what its members of type cls hold."""
+        self.seen.add((outer, cls))
+        readers = [getattr(outer, name).__get__ for name, _, target in members(outer) if target == cls.__name__]
+        self.inside.setdefault(outer, []).extend(read for read in readers if read in outer._embedded)
 
     def alive(self, cls: type) -> int:
         """Return how many objects of this type are allocated and not freed."""
@@ -81,13 +91,20 @@ def kfree(obj: KObject) -> None:
     that refer to each other would wait for its garbage collector.
     """
     slab, cls = obj._slab, type(obj)
-    if slab is None or cls in slab.outer:
+    if slab is None:
         for inner in embedded_in(obj):
             inner._container = None
             kfree(inner)
-    if slab is None:
         poison(obj)
         return
+    for read in slab.inside.get(cls, ()):
+        try:
+            inner = read(obj)
+        except AttributeError:
+            continue  # here it never came into being
+        if not is_freed(inner) and inner._container is obj:
+            inner._container = None
+            kfree(inner)
     freed = slab.freed
     freed[cls] = freed.get(cls, 0) + 1
     if cls in slab.poisoned:
