@@ -123,8 +123,10 @@ def test_a_why_box_shows_the_model_answer_only_beside_words_of_ones_own():
         "button.click(); print('Because' in said.value)\n"
         "box.value = 'it has to be'\n"
         "button.click(); print('Because of <em>y</em>.' in said.value)\n"
+        "_, box, button, said = why('Why `x`?').children\n"
+        "box.value = 'it has to be'; button.click(); print(said.value)\n"
     )
-    assert said[-2:] == ["False", "True"]
+    assert said[-3:] == ["False", "True", "Now open the model answer below."]
 
 
 def test_cards_that_were_not_known_come_again():
@@ -147,6 +149,7 @@ def test_a_model_answer_folds_open_without_a_script():
         "<details><summary><strong>Why?</strong> Why <code>x</code>?</summary>Because.<br><br>So.</details>"
     )
     assert repr(fold).splitlines() == ["1. Why `x`?", "", "Answers", "1. Because. So."]
+    assert "below" in study.why("Why `x`?")._repr_html_()
 
 
 @pytest.fixture

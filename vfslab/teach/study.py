@@ -1,11 +1,11 @@
 """What a chapter asks of its reader, beside predictions: why, review, check.
 
-    why(question, model)         a box for the reader's own words, then a model answer beside them
+    why(question)                a box for the reader's own words, to be compared with a model answer
     review("03")                 the chapter's review cards, shuffled, one at a time; several chapters at once
     check("my cat", ("an empty file", lambda: cat("/e") == b"", "what does an empty list of runs give?"), ...)
 
-Questions and review cards are Markdown in the notebook: <details> with the question as its <summary>. So
-they open by mouse and keyboard in every front end and on the pages of the book, with no script; review() takes
+Questions, review cards and model answers are Markdown in the notebook: <details> with the question as its <summary>.
+So they open by mouse and keyboard in every front end and on the pages of the book, with no script; review() takes
 the cards from there. Boxes are ipywidgets where there are any; elsewhere a question is printed, and
 on the pages of the book (VFSLAB_STATIC=1) a model answer folds open.
 
@@ -26,6 +26,7 @@ from vfslab.teach.predict import automatic
 
 CARD = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.S)
 CARDS_TAG = "review-cards"
+WHY = "<strong>Why?</strong> "
 BOOK = Path(__file__).parents[2] / "book"  # of the checkout, if the package lies in one
 
 
@@ -69,23 +70,25 @@ def ask(question: str, choices: Sequence[Any], answer: Callable[[Any], None], be
     return True
 
 
-def why(question: str, model: str) -> Any:
-    """Ask for the reader's own words and then show a model answer beside them."""
+def why(question: str, model: str = "") -> Any:
+    """Ask for the reader's own words and then show a model answer beside them.
+
+    Without one the chapter has it below, in <details>, where it is not seen before its time as it is in the cell's code.
+    """
     w = widgets()
     if w is None:
-        return Folds([(question, model)], "<strong>Why?</strong> ")
+        return Folds([(question, model or "Write two sentences down; then open the model answer below.")], WHY)
     box = w.Textarea(placeholder="two or three sentences of your own", layout=w.Layout(width="100%", height="6em"))
-    button = w.Button(description="Compare", tooltip="show a model answer")
+    button = w.Button(description="Compare", tooltip="compare with a model answer")
     said = w.HTML()
+    answer = f"<strong>A model answer.</strong> {inline(model)}" if model else "Now open the model answer below."
 
     def compare(_: Any) -> None:
-        if len(box.value.split()) < 3:
-            said.value = "<em>First your own words: a sentence will do.</em>"
-        else:
-            said.value = f"<strong>A model answer.</strong> {inline(model)}"
+        enough = len(box.value.split()) >= 3
+        said.value = answer if enough else "<em>First your own words: a sentence will do.</em>"
 
     button.on_click(compare)
-    return w.VBox([w.HTML(f"<strong>Why?</strong> {inline(question)}"), box, button, said])
+    return w.VBox([w.HTML(WHY + inline(question)), box, button, said])
 
 
 class Folds:
