@@ -49,7 +49,7 @@ class Drawer:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.made: dict[Key, tuple[Record, list[bool], Box]] = {}
+        self.made: dict[Key, tuple[Record, list[Key], list[bool], Box]] = {}
 
     def graph(self, frame: Frame, before: Frame | None = None, title: str = "", alt: str = "") -> Graph:
         """Return a graph of a snapshot; what differs from `before` is marked. Boxes may be shared between graphs."""
@@ -67,10 +67,12 @@ class Drawer:
         """Return the box of one object; it depends on its record, and on which of its targets are drawn."""
         known = self.made.get(key)
         if known is not None and known[0] is record:
-            if [row.to in frame for row in known[2].rows] == known[1]:
-                return known[2]
+            _, targets, drawn, box = known
+            if not targets or list(map(frame.__contains__, targets)) == drawn:
+                return box
         box = box_of(frame, key, record, self.view[record.cls.__name__])
-        self.made[key] = record, [row.to in frame for row in box.rows], box
+        targets = [row.to for row in box.rows if row.to is not None]
+        self.made[key] = record, targets, list(map(frame.__contains__, targets)), box
         return box
 
 

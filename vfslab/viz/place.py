@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vfslab.viz.union import Edge, Part, Union
 
 CHAR, ROW, HEAD, PAD = 6.7, 16, 20, 6  # width of a character, heights of a row and of a title, in px
-MANY = 400  # arrows: beyond that, Graphviz places the boxes only, and the arrows are plain curves
+MANY, TOO_MANY = 250, 400  # arrows: beyond these, Graphviz searches less for a better layout; it draws no arrows
 GAP = 90  # between columns, where there is no Graphviz
 # Members that point back to what leads here: the arrow is drawn so, but what it points to stands left.
 BACK = frozenset({"d_parent", "mnt_parent", "host", "mapping"})
@@ -67,10 +67,11 @@ def place(union: Union) -> Place:
 
 def dot_of(union: Union, sizes: list[tuple[float, float, float]]) -> str:
     """Return the union as DOT: tables of fixed cells, so that arrows start at the right row."""
-    many = len(union.edges) > MANY
+    splines = "none" if len(union.edges) > TOO_MANY else "true"
+    effort = ", mclimit=0.2, nslimit=0.5, nslimit1=0.5" if len(union.edges) > MANY else ""
     lines = [
         "digraph g {",
-        f"graph [rankdir={union.rankdir}, nodesep=0.28, ranksep=0.45, splines={'none' if many else 'true'}, margin=0];",
+        f"graph [rankdir={union.rankdir}, nodesep=0.28, ranksep=0.45, splines={splines}, margin=0{effort}];",
         'node [shape=plain, margin=0]; edge [arrowsize=0.6, fontname="Courier", fontsize=9];',
     ]
     inside: dict[str, list[int]] = {}

@@ -13,7 +13,7 @@ Marks, what just changed, are kept apart: they hold for one step only.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 from vfslab.viz.model import Box, Graph
 from vfslab.viz.place import Place, place
@@ -55,6 +55,15 @@ class Edge:
     label: str = ""
 
 
+class Drawn(NamedTuple):
+    """A box as it was drawn last: its state, what it points to, and whether it must be looked at again each time."""
+
+    box: Box
+    now: dict[str, str]
+    targets: frozenset[str]
+    loose: bool
+
+
 class Union:
     """All that is drawn in any step."""
 
@@ -68,7 +77,7 @@ class Union:
         self.steps: list[dict[str, str | None]] = []
         self.marks: list[list[str]] = []
         self._state: dict[str, str] = {}
-        self._drawn: dict[str, tuple[Box, dict[str, str]]] = {}
+        self._drawn: dict[str, Drawn] = {}
         self._keys: frozenset[str] = frozenset()
         self._places: Place | None = None
 
@@ -85,16 +94,18 @@ class Union:
                 self.number[box.key] = len(self.parts)
                 self.parts.append(Part(box.key, box.group, box.cluster))
         keys = frozenset(graph.boxes)
-        same, change, marks = keys == self._keys, {}, []
+        came_or_went, change, marks = keys ^ self._keys, {}, []
         for box in graph.boxes.values():
             known = self._drawn.get(box.key)
-            if same and known is not None and known[0] is box and not box.mark and not any(r.mark for r in box.rows):
-                continue  # the very same box between the same neighbours
+            if known is not None and known.box is box and not known.loose and known.targets.isdisjoint(came_or_went):
+                continue  # the very same box, with the same ones to point to
             now = self._box(graph, box, marks)
-            _differences(known[1] if known else {}, now, change)
-            self._drawn[box.key] = box, now
+            _differences(known.now if known else {}, now, change)
+            targets = frozenset(row.to for row in box.rows if row.to is not None)
+            loose = box.mark or any(row.mark or row.row is not None for row in box.rows)
+            self._drawn[box.key] = Drawn(box, now, targets, loose)
         for key in self._keys - keys:
-            _differences(self._drawn.pop(key)[1], {}, change)
+            _differences(self._drawn.pop(key).now, {}, change)
         self._free_arrows(graph, change)
         self._keys = keys
         self.steps.append(change)

@@ -61,6 +61,8 @@ export default {
       else waiting.done(JSON.parse(new TextDecoder().decode(buffers[0])));
     };
     model.on("msg:custom", hear);
+    // JupyterLab takes keys such as ArrowDown for the notebook unless the focused element itself says no
+    el.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
     const note = el.appendChild(document.createElement("pre"));
     note.setAttribute("role", "status");
     note.textContent = model.get("label") + "\\n";

@@ -268,8 +268,9 @@ class Film {
   /* -- stepping -- */
 
   key(event) {
-    if (event.target.closest("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
-    const action = {ArrowRight: () => this.move(1), ArrowLeft: () => this.move(-1), Home: () => this.goto(0), End: () => this.goto(this.count - 1),
+    const typing = event.target.closest("input, select");
+    if (typing && typing !== this.slider || event.ctrlKey || event.metaKey || event.altKey) return;
+    const action = {ArrowRight: () => this.move(1), ArrowLeft: () => this.move(-1), ...typing && {ArrowUp: () => this.move(1), ArrowDown: () => this.move(-1)}, Home: () => this.goto(0), End: () => this.goto(this.count - 1),
       PageDown: () => this.goto(this.step + 10), PageUp: () => this.goto(this.step - 10), Escape: () => this.choose(null)}[event.key];
     if (!action || this.count < 2 && event.key !== "Escape") return;
     event.preventDefault();
@@ -432,6 +433,7 @@ class Film {
       number === current ? item.setAttribute("aria-current", "step") : item.removeAttribute("aria-current");
     });
     const item = this.items[current], top = item.offsetTop - this.tree.offsetTop;
+    this.tree.scrollLeft = Math.max(0, calls[current].depth * 12 - 60);
     if (top < this.tree.scrollTop + 24 || top > this.tree.scrollTop + this.tree.clientHeight - 48)
       this.tree.scrollTop = top - this.tree.clientHeight / 2;
   }
@@ -450,7 +452,8 @@ class Film {
     if (changed.length) told.push(`Changed: ${list(changed)}.`);
     if (fresh.length) told.push(`New in sight: ${list(fresh.map(title))}.`);
     const gone = Object.entries(this.data.gone[this.step] ?? {});
-    const freed = gone.filter(([, why]) => why === "freed").map(([key]) => key), hidden = gone.filter(([, why]) => why !== "freed").map(([key]) => key);
+    const named = (wanted) => gone.filter(([, why]) => (why === "freed") === wanted).map(([key]) => key.split("@")[0]);
+    const freed = named(true), hidden = named(false);
     if (freed.length) told.push(`Freed: ${list(freed)}.`);
     if (hidden.length) told.push(`Out of sight: ${list(hidden)}.`);
     return told.join(" ");
