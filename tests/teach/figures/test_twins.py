@@ -32,7 +32,7 @@ def test_the_gallery_shows_each_figure_with_a_task_and_its_twin(name):
     assert "**What to look for.**" in "".join(head["source"]) and "**Task.**" in "".join(head["source"])
     sources = ["".join(cell["source"]) for cell in rest]
     assert any(f'show("{name}", IMAGE)' in source for source in sources)
-    (twin,) = [cell for cell in rest if f'print({name.lower()})' in "".join(cell["source"])]
+    (twin,) = [cell for cell in rest if f"print({name.lower()})" in "".join(cell["source"])]
     assert HELD_OUTPUT in twin["metadata"]["tags"]
     said = "".join(text for output in twin["outputs"] for text in output["text"])
     assert said.startswith(f"{name}: {FIGURES[name].title}") and said.count("\n") > 5

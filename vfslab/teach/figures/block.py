@@ -106,6 +106,7 @@ def picture(kernel: Any, files: dict[str, Any], disk: Any) -> Graph:
         return shows(DISK_OBJECTS, obj, member, target) and (type(target) is not BlockDevice or id(target) in ours)
 
     graph = graph_of_frame(take([*files.values(), kernel, disk], follow), DISK_OBJECTS)
+    graph.rankdir = "TB"
     fold(graph, "AddressSpace")
     loops(graph)
     names = table_names()

@@ -25,15 +25,14 @@ from vfslab.kernel.snapshot import key_of
 from vfslab.kernel.trace import Call, Trace, function_graph
 from vfslab.lib.kstruct import OperationTable
 from vfslab.teach.figures import some_files, stage
-from vfslab.teach.figures.parts import add_moment, fold
+from vfslab.teach.figures.parts import add_moment
 from vfslab.teach.figures.request import lane_of, worth_telling
 from vfslab.user.text import printable
 from vfslab.viz.model import Box, Graph, Row
 from vfslab.viz.objects import graph_of
 
 VFS_OBJECTS = {
-    "File": ("f_pos", "f_path", "f_mapping"),
-    "Path": ("dentry",),
+    "File": ("f_pos", "f_path.dentry", "f_mapping"),
     "Dentry": ("d_name", "d_inode"),
     "Inode": ("i_ino", "i_nlink", "i_size", "i_op", "i_mapping"),
 }
@@ -60,7 +59,6 @@ def vfs_and_its_caches(image: str | None = None) -> Graph:
         process.close(fd)
         scenes = [Scene(kernel.kernel, process, path), Scene(kernel.kernel, process, note)]
         graph = graph_of([scene.file for scene in scenes], VFS_OBJECTS)
-        fold(graph, "Path")
         graph.rankdir = "TB"
         for scene in scenes:
             add_driver(graph, scene)
@@ -146,7 +144,7 @@ def add_driver(graph: Graph, scene: Scene) -> None:
     """Add a filesystem's box: the members of its tables that were called, how often the first time and again."""
     known, (first, again) = scene.operations(), scene.called()
     rows = [
-        Row(known[function], f"{function}: {times(first[function])}, again {again[function]}")
+        Row(known[function], f"{function}: {first[function]}, again {again[function]}")
         for function in sorted(first, key=known.__getitem__)
     ]
     name = printable(scene.sb.s_type.name)
@@ -174,11 +172,12 @@ def add_caches(graph: Graph, scenes: list[Scene]) -> None:
         if (dentry.d_parent.d_children or {}).get(dentry.d_name) is dentry:
             label = f'"{printable(dentry.d_name)}" below "{printable(dentry.d_parent.d_name)}"'
             dentries.rows.append(Row(label, "", key_of(dentry), kind="Ptr"))
-        inodes = graph.box(
-            f"inode cache {key_of(scene.sb)}", f"inode cache of {printable(scene.sb.s_id)}", (), "inode", "2 vfs"
-        )
         held = scene.sb.s_inode_hashtable
+        title = f"inode cache of {printable(scene.sb.s_id)}"
+        inodes = Box(f"inode cache {key_of(scene.sb)}", title, [], "inode", "2 vfs")
         inodes.rows.append(Row("s_inode_hashtable", f"{len(held)} inodes"))
+        if held:  # a filesystem in memory finds no inode by number
+            graph.boxes[inodes.key] = inodes
         if held.get(scene.inode.i_ino) is scene.inode:
             inodes.rows.append(Row(f"[{scene.inode.i_ino}]", "", key_of(scene.inode), kind="Ptr"))
         pages = add_pages(graph, scene.inode.i_mapping)
@@ -213,7 +212,7 @@ def add_calls(graph: Graph, scenes: list[Scene]) -> None:
         for name, pair in scene.calls.items():
             first, again = (sum(call.function in known for call in trace.calls()) for trace in pair)
             disk, later = (sum(point.name == "block_rq_issue" for point in trace.points) for trace in pair)
-            rows.append(Row(name, f"{times(first)} of the driver, {disk} of the disk; again {again}, {later}"))
+            rows.append(Row(name, f"{times(first)}, {disk} to the disk; again {again}, {later}"))
         box = graph.box(f"calls {scene.path}", f"system calls on {scene.path}", rows, "user")
         box.rows[-1].to, box.rows[-1].kind = key_of(scene.file), "call"
 
@@ -225,7 +224,7 @@ def a_page_for_four_bytes(image: str | None = None, path: str | None = None) -> 
     """Read four bytes at 0x1006 of a file nobody has read, then four at 0x100a: what ran, and what is cached after each."""
     from vfslab.data import small_image
 
-    graph, ran, moments = Graph(""), [], []
+    graph, ran, moments = Graph("", rankdir="TB"), [], []
     with stage(image, small_image) as (kernel, process, _device):
         path = path or longest(process)
         fd = process.open(path, process.O_RDONLY)
@@ -236,7 +235,7 @@ def a_page_for_four_bytes(image: str | None = None, path: str | None = None) -> 
             title = f"{number}. pread(fd, {COUNT}, {pos:#x}) of {path}"
             moments.append((f"{number}", title, moment(trace, file, pos, data)))
             ran.append(trace)
-    for each in reversed(moments):  # what is declared last stands on top
+    for each in moments:
         add_moment(graph, *each)
     asked, silent = (sum(is_filesystem(call) for call in trace.calls()) for trace in ran)
     graph.alt = (

@@ -5,7 +5,7 @@
                                                header, indexes ─▶ index node ─▶ leaf, extents ─▶ disk blocks
 
 The deck's files are so small that a tree is one leaf inside the inode. So that an index node can be seen, the tree of a
-file in 400 pieces stands below it, from the second image that ships; of one's own image, the deepest tree there is.
+file in 400 pieces stands beside it, from the second image that ships; of one's own image, the deepest tree there is.
 
 A group addresses (blocks per group) x (block size) bytes: 128 MiB with blocks of 4 KiB only, 8 MiB with 1 KiB. And not
 every group begins with a superblock and descriptors: with sparse_super only groups 0, 1 and powers of 3, 5 and 7 do.
@@ -34,21 +34,23 @@ from vfslab.viz.model import Box, Graph, Row
 INODE_FIELDS = ("i_mode", "i_uid", "i_gid", "i_size", "i_atime", "i_ctime", "i_mtime", "i_links_count", "i_flags")
 SUPER_FIELDS = ("s_inodes_count", "s_blocks_count", "s_free_blocks_count", "s_free_inodes_count")
 INODE_UNINIT = 1  # bg_flags: no inode of the group has ever been used
-FOLLOWED, SHOWN = 2, 4  # entries of a node: so many are followed down, so many are named
+FOLLOWED, SHOWN = 2, 3  # entries of a node: so many are followed down, so many are named
 UNWRITTEN = 32768  # ee_len above this: blocks that are reserved, but not written
 
 
 def block_group(image: str | None = None) -> Graph:
     """Draw block group 0, an inode with extents, and its tree down to the disk blocks."""
-    graph = Graph("", clusters={"1 disk": "the image", "2 second": "a file in many pieces, on the second image"})
-    if image is None:  # what is declared first stands below
-        for _, raw in opened(None, small_image):
-            add_file(graph, raw, deepest(raw), "second ", "2 second")
+    graph = Graph(
+        "", rankdir="TB", clusters={"1 disk": "the image", "2 second": "a file in many pieces, on the second image"}
+    )
     for _, raw in opened(image):
         add_group(graph, raw, "1 disk")
         ino = deepest(raw)
         add_file(graph, raw, ino, "", "1 disk")
         next(row for row in graph.boxes["group"].rows if row.name == "inode table").to = "inode"
+    if image is None:
+        for _, raw in opened(None, small_image):
+            add_file(graph, raw, deepest(raw), "second ", "2 second")
     nodes = sum(box.title.startswith("ext4_extent_header") for box in graph.boxes.values())
     graph.alt = (
         f"Block group 0 with its parts and their byte addresses; inode {ino} with its extent tree. In all {nodes} nodes of "
@@ -123,11 +125,12 @@ def add_node(
     header = ext4_extent_header(data, start)
     title = f"ext4_extent_header {where}"
     box = layout_box(graph, key, header, title=title, cluster=cluster, address=address)
+    followed = FOLLOWED if header.eh_depth or not where.startswith("in block") else 1
     for place in range(min(header.eh_entries, SHOWN)):
         at, below = start + 12 * (place + 1), f"{key}.{place}"
         view = ext4_extent_idx(data, at) if header.eh_depth else ext4_extent(data, at)
         add_entry(box, view, place, below)
-        if place >= FOLLOWED:
+        if place >= followed:
             continue
         if isinstance(view, ext4_extent_idx):
             block = view.ei_leaf
@@ -142,15 +145,14 @@ def add_entry(box: Box, view: ext4_extent | ext4_extent_idx, place: int, below: 
     """Add an entry of a node: the first with all its fields, the others in one row."""
     name = f"{type(view).__name__}[{place}]"
     if place == 0:
-        box.rows += [Row(f"{name}.{row.name}", row.shown) for row in view.rows()]
-        pointer = next(
-            row for row in box.rows if row.name.startswith(name) and row.name.endswith(("leaf_lo", "start_lo"))
-        )
+        box.rows.append(Row(name))
+        box.rows += [Row(f"  {row.name}", row.shown) for row in view.rows()]
+        pointer = next(row for row in box.rows if row.name.endswith(("leaf_lo", "start_lo")))
         pointer.to, pointer.kind = below, "disk"
     elif isinstance(view, ext4_extent_idx):
-        box.rows.append(Row(name, f"ei_block={view.ei_block} ei_leaf={view.ei_leaf}", below, kind="disk"))
+        box.rows.append(Row(name, f"from {view.ei_block}, in {view.ei_leaf}", below, kind="disk"))
     else:
-        told = f"ee_block={view.ee_block} ee_len={view.ee_len:#06x} ee_start={view.ee_start}"
+        told = f"from {view.ee_block}, {view.ee_len} at {view.ee_start}"
         box.rows.append(Row(name, told, below, kind="disk"))
 
 

@@ -90,7 +90,7 @@ def reserved_inodes(image: str | None = None) -> Graph:
 
 def inode_address(image: str | None = None) -> Graph:
     """Draw how the bytes of inode 2 are found: superblock, group descriptor, bitmap, table, address, fields."""
-    graph, ino = Graph(""), EXT4_ROOT_INO
+    graph, ino = Graph("", rankdir="TB"), EXT4_ROOT_INO
     for _, raw in opened(image):
         bs, desc = raw.block_size, raw.group_desc(0)
         box = layout_box(graph, "super", raw.sb, SUPER_FIELDS, address=1024)

@@ -25,7 +25,7 @@ from vfslab.fs.ext4.format import (
 from vfslab.kernel.snapshot import key_of
 from vfslab.teach.figures import MOUNTPOINT, some_files, stage
 from vfslab.teach.figures.ondisk import entries
-from vfslab.teach.figures.parts import class_of, fold, gather, loops
+from vfslab.teach.figures.parts import class_of, gather, loops
 from vfslab.tools.raw import RawExt4
 from vfslab.user.text import printable
 from vfslab.viz.layouts import layout_box
@@ -35,15 +35,13 @@ from vfslab.viz.objects import graph_of
 OPEN_FILES = {
     "TaskStruct": ("pid", "comm", "files"),
     "FilesStruct": ("fdt",),
-    "File": ("f_pos", "f_flags", "f_count", "f_path"),
-    "Path": ("dentry",),
+    "File": ("f_pos", "f_flags", "f_count", "f_path.dentry"),
     "Dentry": ("d_name", "d_inode", "d_count"),
     "Inode": ("i_ino", "i_nlink", "i_size", "i_count"),
 }
 ABSTRACTIONS = {
     "FilesStruct": ("fdt",),
-    "File": ("f_pos", "f_count", "f_path"),
-    "Path": ("dentry",),
+    "File": ("f_pos", "f_count", "f_path.dentry"),
     "Dentry": ("d_name", "d_inode", "d_count"),
     "Inode": ("i_ino", "i_mode", "i_nlink", "i_size", "i_sb", "i_mapping"),
     "SuperBlock": ("s_id", "s_blocksize"),
@@ -59,8 +57,8 @@ def open_files(image: str | None = None) -> Graph:
         second = kernel.process()
         held = [(first, first.open(one, 0)), (first, first.open(other, 0)), (second, second.open(one, 0))]
         tasks = [first.task, second.task]
-        graph = graph_of(tasks, OPEN_FILES, alt="")
-        fold(graph, "Path")
+        graph = graph_of(tasks, OPEN_FILES)
+        graph.rankdir = "TB"
         files = [process.task.files.fdt[fd] for process, fd in held]
         mark_caches(graph, [file.f_path.dentry for file in files])
         add_disk(graph, RawExt4(first, device), [file.f_inode for file in files])
@@ -133,7 +131,7 @@ def abstractions(image: str | None = None) -> Graph:
         files = process.task.files
         inode = files.fdt[fd].f_inode
         graph = graph_of([files], ABSTRACTIONS)
-        fold(graph, "Path")
+        graph.rankdir = "TB"
         loops(graph)
         tell_data(graph, inode)
         add_storage(graph, RawExt4(process, device), inode)
