@@ -55,18 +55,17 @@ def alloc_empty_file(flags: int, cred: Cred) -> File:
 
 
 def vfs_open(path: Path, file: File) -> None:
-    """Open file at path; the file takes references of its own."""
-    file.f_path = Path(path.mnt, path.dentry)
+    """Open file at path. The path and its references are the file's from now on; if that fails, they are given back.
+
+    (Linux takes new ones for the file, and the walk then gives its own back.)
+    """
+    file.f_path = path
     do_dentry_open(file)
 
 
 def do_dentry_open(file: File) -> None:
     """Tie file to the object at file.f_path, asking its f_op.open; on an error the references are back."""
-    mnt, dentry = file.f_path.mnt, file.f_path.dentry
-    inode = dentry.d_inode
-    mnt._container.mnt_count += 1
-    dentry.d_count += 1
-    file.f_inode = inode
+    file.f_inode = inode = file.f_path.dentry.d_inode
     try:
         file.f_mapping = get_i_mapping(inode)
     except AttributeError:
@@ -93,7 +92,7 @@ def do_dentry_open(file: File) -> None:
             mode |= FMODE_NOATIME
         file.f_mode = mode
         if flags & O_DIRECT and not mode & FMODE_CAN_ODIRECT:
-            raise EINVAL(dentry.d_name)
+            raise EINVAL(file.f_path.dentry.d_name)
     except BaseException:
         forget_open(file)
         raise

@@ -66,8 +66,11 @@ def path_get(path: Path) -> Path:
 
 def path_put(path: Path) -> None:
     """Give back both references of a path."""
-    dput(path.dentry)
-    mount = path.mnt._container
+    dentry, mount = path.dentry, path.mnt._container
+    if dentry.d_count > 1:
+        dentry.d_count -= 1
+    else:
+        dput(dentry)
     if mount.mnt_count > 1:
         mount.mnt_count -= 1
     else:

@@ -25,7 +25,7 @@ from vfslab.fs.attr import do_truncate, inode_owner_or_capable
 from vfslab.fs.dcache import d_alloc, d_is_dir, dput
 from vfslab.fs.file_table import alloc_empty_file, fput, vfs_open
 from vfslab.fs.inode import inode_lock, inode_lock_shared, inode_unlock, inode_unlock_shared
-from vfslab.fs.mount import mnt_drop_write, mnt_want_write
+from vfslab.fs.mount import mnt_drop_write, mnt_want_write, path_get
 from vfslab.fs.namei import (
     WALK_TRAILING,
     __lookup_slow,
@@ -115,7 +115,8 @@ def path_openat(nd: Nameidata, op: OpenFlags) -> File:
             do_tmpfile(nd, file, op)
         elif op.open_flag & O_PATH:
             path_lookupat(nd, op.lookup_flags)
-            vfs_open(nd.path, file)
+            path, nd.path = nd.path, None
+            vfs_open(path, file)
         else:
             path_init(nd, op.lookup_flags)
             text = nd.name.name
@@ -228,11 +229,13 @@ def do_open(nd: Nameidata, file: File, op: OpenFlags) -> None:
     path = nd.path
     if not flags & O_TRUNC or nd.inode.i_mode & S_IFMT != S_IFREG:
         may_open(path, acc_mode, flags)
+        nd.path = None  # the walk ends where the file begins
         vfs_open(path, file)
         return
     mnt_want_write(path.mnt)
     try:
         may_open(path, acc_mode, flags)
+        nd.path = None
         vfs_open(path, file)
         do_truncate(path.dentry, 0, file)
     finally:
@@ -274,7 +277,7 @@ def do_tmpfile(nd: Nameidata, file: File, op: OpenFlags) -> None:
         try:
             file.f_path = Path(mnt, dentry)
             dir.i_op.tmpfile(dir, file, op.mode & ~nd.task.fs.umask)
-            vfs_open(file.f_path, file)
+            vfs_open(path_get(file.f_path), file)
         except BaseException:
             file.f_path = None
             raise

@@ -188,7 +188,10 @@ def filename_remove(nd: Nameidata, remove: Callable[[Nameidata, Inode, Dentry], 
                 if dentry.d_inode is not None:
                     inode = ihold(dentry.d_inode)
                 remove(nd, dir, dentry)
-                elsewhere = mounted_elsewhere(dentry)
+                if dentry.d_flags & DCACHE_MOUNTED:
+                    elsewhere = (
+                        dentry  # other namespaces have mounts on what lost its name: they go when no lock is held
+                    )
             finally:
                 dput(dentry)
         finally:
@@ -198,11 +201,6 @@ def filename_remove(nd: Nameidata, remove: Callable[[Nameidata, Inode, Dentry], 
             detach_mounts(elsewhere)
         iput(inode)
         mnt_drop_write(mnt)
-
-
-def mounted_elsewhere(dentry: Dentry) -> Dentry | None:
-    """Return dentry, which has lost its name, if other namespaces have mounts there: those go when no lock is held."""
-    return dentry if dentry.d_flags & DCACHE_MOUNTED else None
 
 
 # --- making ---------------------------------------------------------------------------------------
@@ -319,10 +317,10 @@ def vfs_unlink(dir: Inode, dentry: Dentry) -> None:
     inode = dentry.d_inode
     inode_lock(inode, True)
     try:
-        if is_local_mountpoint(dentry):
+        if dentry.d_flags & DCACHE_MOUNTED and is_local_mountpoint(dentry):
             raise EBUSY(dentry.d_name)
         dir.i_op.unlink(dir, dentry)
-        dont_mount(dentry)
+        dentry.d_flags |= DCACHE_CANT_MOUNT  # dont_mount()
     finally:
         inode_unlock(inode)
     d_delete(dentry)
@@ -462,8 +460,8 @@ def do_renameat2(old: Nameidata, new: Nameidata, flags: int) -> None:
         if new_dentry.d_inode is not None:
             goes.callback(iput, ihold(new_dentry.d_inode))
         vfs_rename(old.path.dentry.d_inode, old_dentry, new.path.dentry.d_inode, new_dentry, flags)
-        if new_dentry.d_flags & DCACHE_CANT_MOUNT:
-            goes.callback(detach_mounts, mounted_elsewhere(new_dentry))
+        if new_dentry.d_flags & DCACHE_CANT_MOUNT and new_dentry.d_flags & DCACHE_MOUNTED:
+            goes.callback(detach_mounts, new_dentry)
 
 
 def check_rename(
