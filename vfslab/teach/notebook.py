@@ -9,9 +9,8 @@ from vfslab.include.kernel import Kernel
 from vfslab.kernel.trace import Trace
 from vfslab.lib.kstruct import KObject
 from vfslab.viz.dot import to_dot
-from vfslab.viz.film import Album, Film
+from vfslab.viz.film import Film, Still
 from vfslab.viz.model import Graph
-from vfslab.viz.objects import graph_of
 from vfslab.viz.render import NoEngine, to_svg
 from vfslab.viz.text import to_text
 from vfslab.viz.timeline import Timeline, traced
@@ -93,8 +92,7 @@ def draw(objects: Any, view: Any = None, title: str = "") -> Film:
     wrong = [root for root in roots if not isinstance(root, KObject)]
     if wrong:
         raise TypeError(f"draw() takes structures of a kernel, such as p.task, not {type(wrong[0]).__name__}")
-    graph = graph_of(roots, view, title or ", ".join(map(repr, roots)))
-    return Album([("", graph)])
+    return Still(roots, view, title)
 
 
 def kernel_of(what: Any) -> Any:

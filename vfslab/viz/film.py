@@ -12,11 +12,15 @@ Linux: nothing.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
+from vfslab.kernel.snapshot import Bytes, Camera, Record, View
+from vfslab.lib.kstruct import KObject
 from vfslab.viz.model import Graph
+from vfslab.viz.objects import graph_of_frame
 from vfslab.viz.text import to_text
 from vfslab.viz.union import Union
 from vfslab.viz.widget import LONGEST_TWIN, Face
@@ -169,3 +173,42 @@ class Album(Film):
 
     def __str__(self) -> str:
         return "\n".join(f"{note}\n{to_text(graph)}" for note, graph in self.pictures)
+
+
+class Still(Album):
+    """One picture of live objects, taken when it is made."""
+
+    def __init__(self, objects: Iterable[KObject], view: View, title: str = "") -> None:
+        roots = list(objects)
+        self.frame = Camera(view).take(roots)
+        title = title or ", ".join(map(repr, roots[:4])) + (", ..." if len(roots) > 4 else "")
+        super().__init__([("", graph_of_frame(self.frame, view, title))])
+
+    def answer(self, what: str, **values: Any) -> Any:
+        if what == "details":
+            return details(self.frame[values["key"]])
+        return super().answer(what, **values)
+
+    def __str__(self) -> str:
+        return to_text(self.graph(0))
+
+
+def details(record: Record) -> dict[str, Any]:
+    """Return what is known of an object beside its rows: what its class is for, and the bytes it holds."""
+    about = inspect.getdoc(record.cls) or ""
+    held = [
+        {"name": name, "lines": hex_lines(value.head, value.length)}
+        for name, value in record.members.items()
+        if isinstance(value, Bytes) and value.head
+    ]
+    return {"about": about.partition("\n")[0], "bytes": held}
+
+
+def hex_lines(head: bytes, length: int) -> list[str]:
+    """Return bytes as a hexdump, 16 to a line, and how many more there are."""
+    lines = []
+    for at in range(0, len(head), 16):
+        piece = head[at : at + 16]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
+        lines.append(f"{at:04x}  {piece.hex(' '):<47}  {text}")
+    return lines if length <= len(head) else [*lines, f"... and {length - len(head)} bytes more"]

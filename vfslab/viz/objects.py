@@ -12,7 +12,7 @@ of the object around it. Views with names of their own: views.py.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -119,7 +119,7 @@ def rows_of(frame: Frame, record: Record, name: str, value: Any) -> list[Row]:
     kind = kind_of(record.cls, name)
     if isinstance(value, dict):
         rows = []
-        for label, item in value.items():
+        for label, item in runs(value):
             if isinstance(item, Key):
                 text = "" if item in frame else item
                 rows.append(Row(f"{name}[{label_text(name, label)}]", text, target(item), kind=kind, member=name))
@@ -130,6 +130,21 @@ def rows_of(frame: Frame, record: Record, name: str, value: Any) -> list[Row]:
             for place, item in enumerate(value)
         ]
     return [Row(name, show(name, value), target(value), kind=kind if isinstance(value, Key) else "", member=name)]
+
+
+def runs(table: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield the entries of a table; neighbours that lead to the same object as one: a folio stands at many indices."""
+    first = last = held = None
+    for label, item in table.items():
+        if isinstance(item, Key) and item == held and type(label) is int and type(last) is int and label == last + 1:
+            last = label
+            continue
+        if held is not None:
+            yield (first if first == last else f"{first}-{last}"), held
+        first = last = label
+        held = item
+    if held is not None:
+        yield (first if first == last else f"{first}-{last}"), held
 
 
 def target(value: Any) -> Key | None:

@@ -110,7 +110,7 @@ def cells(part: Part, size: tuple[float, float, float]) -> str:
     """Return a table of empty cells of fixed size: the title, then a row for each member."""
     width, height, _ = size
     rest = height - HEAD - ROW * len(part.rows)
-    heights = [("t", HEAD)] + [(f"r{number}", ROW) for number in range(len(part.rows))]
+    heights = [("t", HEAD)] + [(f"r{number}", ROW) for number in part.order]
     if part.rows:
         heights[-1] = heights[-1][0], ROW + rest
     rows = "".join(
@@ -155,25 +155,28 @@ def read(union: Union, sizes: list[tuple[float, float, float]], told: dict[str, 
             labels[number] = x - left, high - y
     for edge, number in union.edges.items():
         if not ways[number]:
-            ways[number] = curve(edge, boxes)
+            ways[number] = curve(union, edge, boxes)
     return Place(boxes, ways, frames, labels, right - left, high - low)
 
 
-def curve(edge: Edge, boxes: list[Rect]) -> list[tuple[float, float]]:
+def curve(union: Union, edge: Edge, boxes: list[Rect]) -> list[tuple[float, float]]:
     """Return a plain curve from the right side of a row to the left side of a box."""
     tail, head = boxes[edge.tail], boxes[edge.head]
+    x0, y0 = tail.x + tail.width, tail.y + middle(union, edge.tail, edge.row)
+    x1, y1 = head.x, head.y + middle(union, edge.head, edge.at)
     if edge.tail == edge.head:  # to itself: a small loop at the right side, back to the title
-        x, y, up = tail.x + tail.width, tail.y + HEAD + ROW * (edge.row + 0.5), tail.y + HEAD / 2
-        return [(x, y), (x + 22, y), (x + 22, up), (x + 6, up), (x, up)]
-    x0 = tail.x + tail.width
-    y0 = tail.y + HEAD + ROW * (edge.row + 0.5) if edge.row >= 0 else tail.y + HEAD / 2
-    x1, y1 = head.x, head.y + (HEAD + ROW * (edge.at + 0.5) if edge.at >= 0 else HEAD / 2)
+        return [(x0, y0), (x0 + 22, y0), (x0 + 22, y1), (x0 + 6, y1), (x0, y1)]
     if x1 <= x0 and tail.x < head.x + head.width:  # one above the other: round the right side
         x1 = head.x + head.width
         out = max(x0, x1) + 40
         return [(x0, y0), (out, y0), (out, y1), (x1 + 6, y1), (x1, y1)]
     bend = max(40, abs(x1 - x0) / 2)
     return [(x0, y0), (x0 + bend, y0), (x1 - bend, y1), (x1 - 6, y1), (x1, y1)]
+
+
+def middle(union: Union, number: int, row: int) -> float:
+    """Return how far below the top of a box a row's middle lies; -1 is the title."""
+    return HEAD / 2 if row < 0 else HEAD + ROW * (union.parts[number].line[row] + 0.5)
 
 
 def columns(union: Union, sizes: list[tuple[float, float, float]]) -> Place:
@@ -201,5 +204,5 @@ def columns(union: Union, sizes: list[tuple[float, float, float]]) -> Place:
             y += height + 22
         tallest = max(tallest, y)
         x += max(sizes[number][0] for number in inside) + GAP
-    ways = [curve(edge, boxes) for edge in union.edges]
+    ways = [curve(union, edge, boxes) for edge in union.edges]
     return Place(boxes, ways, [], [None] * len(ways), x, tallest)

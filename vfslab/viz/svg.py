@@ -70,7 +70,7 @@ def box_svg(union: Union, number: int, state: Mapping[str, str] | None, marks: C
     focus = f' data-b="{number}" data-room="{room}" tabindex="0" role="button"' if state is None else ""
     tag = (state or {}).get(f"{number}t", "")
     shown = "" if tag else " v-off"
-    rows = [row_svg(rect, f"{number}.{place}", place, name, state, marks) for place, (name, _) in enumerate(part.rows)]
+    rows = [row_svg(rect, f"{number}.{row}", part.line[row], name, state, marks) for row, name in enumerate(part.names)]
     flag = (
         f'<g class="v-tag{shown}"><rect y="-13" width="{len(tag) * CHAR + 10:.1f}" height="13" rx="3"/>'
         f'<text x="5" y="-3">{escape(tag)}</text></g>'
@@ -92,17 +92,17 @@ def top(width: float, height: float) -> str:
 
 
 def row_svg(
-    rect: Rect, part: str, place: int, name: str, state: Mapping[str, str] | None, marks: Collection[str]
+    rect: Rect, part: str, line: int, name: str, state: Mapping[str, str] | None, marks: Collection[str]
 ) -> str:
     """Return one row; nothing if it is not there in this state."""
     if state is not None and part not in state:
         return ""
-    y = HEAD + ROW * place
+    y = HEAD + ROW * line
     room = int((rect.width - rect.values - 2) / CHAR)
     value = "" if state is None else clip(state[part], room)
     names = clip(name, int((rect.values - PAD) / CHAR))
     classes = "v-row" + (" v-changed" if part in marks else "") + (" v-off" if state is None else "")
-    data = f' data-r="{place}" data-room="{room}"' if state is None else ""
+    data = f' data-room="{room}"' if state is None else ""
     return (
         f'<g class="{classes}"{data}><rect x="1" y="{y}" width="{rect.width - 2:.1f}" height="{ROW}"/>'
         f'<path d="M2 {y}v{ROW}"/>'

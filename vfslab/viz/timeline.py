@@ -23,9 +23,9 @@ from functools import cached_property
 from typing import Any
 
 from vfslab.include.kernel import Kernel
-from vfslab.kernel.snapshot import Bytes, Frame, Key, View
+from vfslab.kernel.snapshot import Frame, Key, View
 from vfslab.kernel.trace import LAYERS, Call, function_graph
-from vfslab.viz.film import Film
+from vfslab.viz.film import Film, details
 from vfslab.viz.model import Graph
 from vfslab.viz.objects import Drawer
 from vfslab.viz.views import EVERYTHING
@@ -219,13 +219,7 @@ class Timeline(Film):
         record = self.steps[number].frame.get(key)
         if record is None:
             raise ValueError(f"{key} is not in sight at step {number}")
-        about = (record.cls.__doc__ or "").strip().splitlines()
-        held = [
-            {"name": name, "lines": hex_lines(value.head, value.length)}
-            for name, value in record.members.items()
-            if isinstance(value, Bytes) and value.head
-        ]
-        return {"about": about[0] if about else "", "bytes": held}
+        return details(record)
 
     # -- searching ---------------------------------------------------------------------------
 
@@ -338,16 +332,6 @@ def shortest(call: Call) -> str:
         if "(" in text:  # a dentry is told with its name
             return text[text.index("(") + 1 : -1]
     return ""
-
-
-def hex_lines(head: bytes, length: int) -> list[str]:
-    """Return bytes as a hexdump, 16 to a line, and how many more there are."""
-    lines = []
-    for at in range(0, len(head), 16):
-        piece = head[at : at + 16]
-        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
-        lines.append(f"{at:04x}  {piece.hex(' '):<47}  {text}")
-    return lines if length <= len(head) else [*lines, f"... {length - len(head)} bytes more"]
 
 
 def error_text(name: str) -> str:

@@ -13,6 +13,7 @@ Marks, what just changed, are kept apart: they hold for one step only.
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from vfslab.viz.model import Box, Graph
@@ -23,12 +24,13 @@ LONGEST_NAME, LONGEST_VALUE, LONGEST_TITLE = 26, 30, 42  # characters that are d
 
 @dataclasses.dataclass
 class Part:
-    """One box of the union: which rows it ever has, and how wide its texts get."""
+    """One box of the union: which rows it ever has, in which order, and how wide its texts get."""
 
     key: str
     group: str
     cluster: str
     rows: dict[tuple[str, int], int] = dataclasses.field(default_factory=dict)
+    order: list[int] = dataclasses.field(default_factory=list)
     title: int = 0
     name: int = 0
     value: int = 0
@@ -38,9 +40,18 @@ class Part:
         """The names of its rows."""
         return [name for name, _ in self.rows]
 
-    def row(self, name: str, nth: int) -> int:
-        """Return the number of a row: the nth one of this name."""
-        return self.rows.setdefault((name, nth), len(self.rows))
+    def row(self, name: str, nth: int, after: int = -1) -> int:
+        """Return the number of a row: the nth one of this name. A new one gets its place after another, -1: first."""
+        number = self.rows.get((name, nth))
+        if number is None:
+            number = self.rows[name, nth] = len(self.rows)
+            self.order.insert(self.order.index(after) + 1 if after >= 0 else 0, number)
+        return number
+
+    @cached_property
+    def line(self) -> dict[int, int]:
+        """Which line of the box each row has; to be asked when all rows are known."""
+        return {number: line for line, number in enumerate(self.order)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +97,8 @@ class Union:
     def add(self, graph: Graph) -> None:
         """Take in the picture of the next step."""
         self._places = None
+        for part in self.parts:
+            part.__dict__.pop("line", None)
         self.clusters.update(graph.clusters)
         self.rankdir = graph.rankdir
         self.ranks += [rank for rank in graph.ranks if rank not in self.ranks]
@@ -122,9 +135,10 @@ class Union:
         if box.mark:
             marks.append(str(number))
         count: dict[str, int] = {}
+        place = -1
         for row in box.rows:
             nth = count[row.name] = count.get(row.name, -1) + 1
-            place = part.row(row.name, nth)
+            place = part.row(row.name, nth, place)
             part.name, part.value = max(part.name, len(row.name)), max(part.value, len(row.value))
             now[f"{number}.{place}"] = row.value
             if row.mark:
@@ -133,7 +147,8 @@ class Union:
             if target is not None:
                 at = -1
                 if row.row is not None and any(other.name == row.row for other in target.rows):
-                    at = self.parts[self.number[target.key]].row(row.row, 0)
+                    there = self.parts[self.number[target.key]]
+                    at = there.row(row.row, 0, there.order[-1] if there.order else -1)
                 now[self._edge(Edge(number, place, self.number[target.key], at, row.kind))] = ""
         return now
 
@@ -184,7 +199,9 @@ class Union:
 
         return {
             "svg": parts_svg(self),
-            "boxes": [{"key": part.key, "group": part.group, "rows": part.names} for part in self.parts],
+            "boxes": [
+                {"key": part.key, "group": part.group, "rows": part.names, "order": part.order} for part in self.parts
+            ],
             "edges": [[e.tail, e.row, e.head, e.kind] for e in self.edges],
             "steps": self.steps,
             "marks": self.marks,

@@ -91,7 +91,7 @@ class Film {
     this.main = make("div", {class: "v-main"}, data.calls?.length ? this.buildTree() : null, this.buildStage());
     this.root = make("section", {class: "vfslab-face vfslab-timeline", "aria-label": this.label, "data-lm-suppress-shortcuts": "true",
       onkeydown: (event) => this.key(event)},
-      make("header", {class: "v-top"}, make("strong", {}, data.title), this.count > 1 ? make("span", {class: "v-soft"}, plural(this.count, "step")) : null),
+      make("header", {class: "v-top"}, make("strong", {}, data.title), this.count > 1 ? make("span", {class: "v-soft"}, plural(this.count, "step")) : null, this.buildHelp()),
       this.buildBar(), this.status, this.main, this.buildDetails());
     if (!this.count) this.status.textContent = "Nothing was traced.";
     this.el.append(this.root);
@@ -123,6 +123,17 @@ class Film {
       button("less", "Smaller", () => this.zoom(this.scale / 1.2)), button("fit", "Fit to the width", () => this.fit()),
       button("more", "Larger", () => this.zoom(this.scale * 1.2)), this.tabled);
     return make("div", {class: "v-bar"}, this.count > 1 ? steps : null, this.count > 1 ? this.buildFinders() : null, look);
+  }
+
+  buildHelp() {
+    const lines = [
+      ["solid arrow", "holds a reference: the target cannot go away"], ["dashed arrow", "a pointer without a reference"],
+      ["dark bar, tint", "just changed; the thin dotted arrow shows where it pointed before"], ["thick border", "new in sight"],
+      ["dashed, faint box", "gone: freed, or no open function leads to it any more"], ["blue flag", "the name by which the running function knows the object"],
+    ];
+    if (this.count > 1) lines.push(["← → Home End", "one step, first, last; a folded call is stepped over"], ["Tab, Enter", "from object to object; details of one"]);
+    const list = make("dl", {}, ...lines.flatMap(([sign, meaning]) => [make("dt", {}, sign), make("dd", {}, meaning)]));
+    return make("details", {class: "v-help"}, make("summary", {}, this.count > 1 ? "Signs and keys" : "Signs"), list);
   }
 
   buildFinders() {
@@ -256,6 +267,9 @@ class Film {
     this.least = least;
     const room = this.stage.clientWidth - 4;
     if (room > 0) this.zoom(Math.min(1, Math.max(least, room / this.width)), true);
+    const tall = this.height * this.scale + 22, least_tall = this.tree ? 380 : 120;
+    if (!this.sized && room > 0) this.main.style.height = `${Math.max(least_tall, Math.min(470, tall))}px`;
+    this.sized ||= room > 0;   // from then on the reader may drag the lower edge
   }
 
   zoom(scale, fitted = false) {
@@ -512,8 +526,8 @@ class Film {
       const fresh = marks.has(String(number));
       body.append(make("tr", {class: "v-object"}, make("th", {scope: "rowgroup", colspan: 3},
         make("button", {type: "button", onclick: () => this.choose(number)}, this.state.get(String(number))), tag ? ` known as ${tag}` : "", fresh ? " (new in sight)" : "")));
-      box.rows.forEach((name, row) => {
-        const part = `${number}.${row}`;
+      box.order.forEach((row) => {
+        const part = `${number}.${row}`, name = box.rows[row];
         if (!this.state.has(part)) return;
         const changed = marks.has(part) && !fresh;
         body.append(make("tr", {class: changed ? "v-changed" : undefined}, make("th", {scope: "row"}, name), make("td", {}, this.state.get(part)),
@@ -541,12 +555,12 @@ class Film {
   }
 
   details() {
-    const number = this.chosen, {key, rows} = this.data.boxes[number], step = this.step;
+    const number = this.chosen, {key, rows, order} = this.data.boxes[number], step = this.step;
     const there = this.state.has(String(number));
     const close = make("button", {type: "button", "aria-label": "Close details (Escape)", title: "Close (Escape)", onclick: () => this.choose(null)}, "×");
     const list = make("dl");
-    rows.forEach((name, row) => {
-      const part = `${number}.${row}`;
+    order.forEach((row) => {
+      const part = `${number}.${row}`, name = rows[row];
       if (!this.state.has(part)) return;
       const steps = this.data.marks.flatMap((marks, at) => (marks.includes(part) ? [at] : []));
       const go = (way) => this.jump(steps, way, `change of ${name}`);
