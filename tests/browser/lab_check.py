@@ -19,7 +19,7 @@ def open_notebook(page, lab, name):
     address, _root = lab
     page.goto(f"{address}/lab/workspaces/{name.partition('.')[0]}/tree/book/{name}?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    page.wait_for_selector("[data-status='idle']", timeout=60_000)
+    page.wait_for_selector("#jp-main-statusbar >> text=/Python 3.*Idle/", timeout=60_000)
 
 
 def run_all(page, name, restart=False):
@@ -41,9 +41,9 @@ def run_all(page, name, restart=False):
     return took
 
 
-# The code cells that have no number yet; one whose source is folded away shows none.
+# The code cells that still wait or run; one whose source is folded away shows no prompt.
 RUNNING = """() => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
-    .filter(cell => cell.querySelector('.jp-InputPrompt') && !/\\[\\d+\\]/.test(cell.querySelector('.jp-InputPrompt').textContent))
+    .filter(cell => /\\[[ *]\\]/.test(cell.querySelector('.jp-InputPrompt')?.textContent))
     .map(cell => cell.textContent.slice(0, 80))"""
 
 
