@@ -133,10 +133,10 @@ def rows_of(frame: Frame, record: Record, name: str, value: Any) -> list[Row]:
 
 
 def runs(table: Mapping[Any, Any]) -> Iterator[tuple[Any, Any]]:
-    """Yield the entries of a table; neighbours that lead to the same object as one: a folio stands at many indices."""
+    """Yield the entries of a table; a folio of many pages, which stands at many indices, as one: (4-19, folio)."""
     first = last = held = None
     for label, item in table.items():
-        if isinstance(item, Key) and item == held and type(label) is int and type(last) is int and label == last + 1:
+        if isinstance(item, Key) and item == held and item.startswith("Folio#") and label == last + 1:
             last = label
             continue
         if held is not None:
