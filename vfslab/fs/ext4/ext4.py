@@ -20,11 +20,12 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from vfslab.fs.ext4.format import RO_COMPAT_GDT_CSUM, RO_COMPAT_METADATA_CSUM
+from vfslab.include.buffer_head import BufferHead
 from vfslab.include.fs import Inode, SuperBlock
 from vfslab.kernel.errno import EFSBADCRC, EFSCORRUPTED
 from vfslab.kernel.printk import KERN_CRIT, KERN_WARNING, printk
 from vfslab.lib.crc32c import crc32c
-from vfslab.lib.kstruct import Embedded, KernelBug, KObject, Ptr, embedded, fresh, kstruct
+from vfslab.lib.kstruct import Embedded, KernelBug, KObject, Ptr, Ref, embedded, fresh, kstruct
 
 # what ext4_map_blocks() says of a run of blocks (m_flags)
 EXT4_MAP_HOLE, EXT4_MAP_MAPPED, EXT4_MAP_UNWRITTEN = 0, 1, 2
@@ -82,6 +83,7 @@ class Ext4SbInfo(KObject):
     s_journal_text        what the journal's replay in memory did, empty if nothing
     s_free                (free clusters, free inodes), once they have been counted
     s_modes               {mode: mode} of the inodes read so far: equal ones share one number in memory
+    s_itb_bh              the block of the inode table that was read last, held; s_itb_inos: its inodes
     s_each_csum           function (block of the inode table) -> iterator of what its inodes' checksums need
     s_tables              {file type: (i_op, f_op)} for new inodes; super.py fills it, inode.py knows no table
     """
@@ -122,6 +124,8 @@ class Ext4SbInfo(KObject):
     s_journal_text: str = ""
     s_free: tuple = None
     s_modes: dict[int, int] = fresh(dict)
+    s_itb_bh: Ref[BufferHead] = None
+    s_itb_inos: range = range(0)
     s_each_csum: Callable = None
     s_tables: Any = None
 

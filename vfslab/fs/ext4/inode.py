@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NoReturn
 
-from vfslab.fs.buffer import sb_bread, sb_breadahead
+from vfslab.fs.buffer import brelse, get_bh, sb_bread, sb_breadahead
 from vfslab.fs.ext4.balloc import ext4_get_group_desc
 from vfslab.fs.ext4.block_validity import ext4_inode_block_valid
 from vfslab.fs.ext4.ext4 import (
@@ -80,13 +80,11 @@ from vfslab.include.fs import (
     Inode,
     SuperBlock,
 )
-from vfslab.include.mm_types import PG_REFERENCED
 from vfslab.include.sched import Path
 from vfslab.include.stat import STATX_BTIME, Kstat
 from vfslab.include.uapi.stat import MKDEV, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from vfslab.kernel.errno import ESTALE
 from vfslab.lib.crc32c import crc32c
-from vfslab.mm.swap import folio_mark_accessed
 
 INODE_READAHEAD_BLOCKS = 32
 LEAST_AHEAD_BLOCKS, BREAD_AHEAD_BLOCKS = 16, 32
@@ -142,15 +140,24 @@ def ext4_inode_location(sb: SuperBlock, ino: int) -> tuple[int, int]:
 
 def ext4_get_inode_loc(sb: SuperBlock, ino: int) -> tuple[BufferHead, int]:
     """Return the buffer (with a reference) that holds inode ino, and its place in there."""
+    sbi = sb.s_fs_info
+    if ino in sbi.s_itb_inos and sbi.s_itb_bh.b_state & BH_UPTODATE:
+        sbi.s_itb_bh.b_count += 1
+        return sbi.s_itb_bh, (ino - sbi.s_itb_inos.start) * sbi.s_inode_size
     block, offset = ext4_inode_location(sb, ino)
-    bh = sb.s_bdev.bd_buffers.get((block, sb.s_blocksize))
-    if bh is None or not bh.b_state & BH_UPTODATE:
+    if (block, sb.s_blocksize) not in sb.s_bdev.bd_buffers:
         inode_readahead(sb, ino, block)
-        return sb_bread(sb, block), offset
-    bh.b_count += 1  # sb_bread(), without a second look
-    if not bh.b_folio.flags & PG_REFERENCED:
-        folio_mark_accessed(bh.b_folio)
+    bh = sb_bread(sb, block)
+    hold_inode_block(sbi, bh, ino - offset // sbi.s_inode_size)
     return bh, offset
+
+
+def hold_inode_block(sbi: Ext4SbInfo, bh: BufferHead, first: int) -> None:
+    """Keep at hand the block that begins with inode first: inodes of one directory are neighbours on the disk."""
+    end_of_group = first - (first - 1) % sbi.s_inodes_per_group + sbi.s_inodes_per_group
+    brelse(sbi.s_itb_bh)
+    sbi.s_itb_bh = get_bh(bh)
+    sbi.s_itb_inos = range(first, min(first + sbi.s_inodes_per_block, end_of_group))
 
 
 def inode_readahead(sb: SuperBlock, ino: int, block: int) -> None:
@@ -292,6 +299,13 @@ def take_extra_times(
 
     The lowest two bits count the 2^32 seconds after those that 32 signed bits reach; the rest is nanoseconds.
     """
+    if extra >= CRTIME_EXTRA_END and not (ctime | mtime | atime | crtime_extra) & 3:  # all there, and before 2038
+        inode.i_ctime_nsec = nsec = ctime >> 2
+        inode.i_mtime_nsec = nsec if mtime == ctime else mtime >> 2
+        inode.i_atime_nsec = nsec if atime == ctime else atime >> 2
+        ei.i_crtime_sec = inode.i_atime_sec if crtime == inode.i_atime_sec else crtime
+        ei.i_crtime_nsec = inode.i_atime_nsec if crtime_extra == atime else crtime_extra >> 2
+        return
     if extra >= CTIME_END:
         inode.i_ctime_nsec = nsec = ctime >> 2
         if ctime & 3:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from vfslab.fs.buffer import bdev_drop_overlay
+from vfslab.fs.buffer import bdev_drop_overlay, brelse
 from vfslab.fs.dcache import d_make_root
 from vfslab.fs.ext4.balloc import ext4_count_free, ext4_num_base_meta_blocks
 from vfslab.fs.ext4.block_validity import ext4_protect_reserved_inode, ext4_setup_system_zone
@@ -141,7 +141,7 @@ def ext4_fill_super(sb: SuperBlock, fc: FsContext) -> None:
         sbi.s_overhead = ext4_calculate_overhead(sb)
         sb.s_root = ext4_root(sb)
     except BaseException:
-        bdev_drop_overlay(sb.s_bdev)
+        forget_blocks(sb, sbi)
         raise
     announce(sb, sbi)
 
@@ -232,8 +232,15 @@ def ext4_free_inode(inode: Inode) -> None:
 
 def ext4_put_super(sb: SuperBlock) -> None:
     """Unmount: forget the overlay and what was computed."""
-    bdev_drop_overlay(sb.s_bdev)
+    forget_blocks(sb, EXT4_SB(sb))
     sb.s_fs_info = None
+
+
+def forget_blocks(sb: SuperBlock, sbi: Ext4SbInfo) -> None:
+    """Let go of the blocks that are held while the filesystem is mounted."""
+    brelse(sbi.s_itb_bh)
+    sbi.s_itb_bh, sbi.s_itb_inos = None, range(0)
+    bdev_drop_overlay(sb.s_bdev)
 
 
 def ext4_statfs(dentry: Dentry, buf: Kstatfs) -> None:
