@@ -72,6 +72,7 @@ from vfslab.mm.vmscan import charge_slab, uncharge_slab
 DENTRY_BYTES = 480  # what a dentry takes in Python with its places in the tables; reckoned against the memory limit
 DEAD = -128  # d_count of a dentry that is being freed
 
+KEPT = DCACHE_LRU_LIST | DCACHE_REFERENCED  # on the list, and to stay: nothing to do at the last dput
 IDLE_FILE = DCACHE_REGULAR_TYPE | DCACHE_LRU_LIST
 LAST_DPUT_ASKS = DCACHE_UNHASHED | DCACHE_DONTCACHE | DCACHE_OP_DELETE  # in none of these cases is it kept unasked
 
@@ -97,7 +98,7 @@ def dput(dentry: Dentry | None) -> None:
         if count < 0:
             raise KernelBug(f"dput of {dentry}, which nobody holds")
         dentry.d_count = count
-        if count or retain_dentry(dentry):
+        if count or dentry.d_flags & (KEPT | LAST_DPUT_ASKS) == KEPT or retain_dentry(dentry):
             return
         dentry = __dentry_kill(dentry)
 

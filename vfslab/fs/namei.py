@@ -227,7 +227,7 @@ def link_path_walk(text: bytes, nd: Nameidata) -> None:
 def split_path(text: bytes) -> list[bytes]:
     """Return the components of text, the first one last: they are taken off the end."""
     components = text.strip(b"/").split(b"/")
-    if not components[0] or b"//" in text:
+    if not all(components):
         components = [name for name in components if name]
     components.reverse()
     return components
@@ -529,7 +529,8 @@ def path_lookupat(nd: Nameidata, flags: int) -> None:
         text = lookup_last(nd)
     if flags & LOOKUP_MOUNTPOINT:
         handle_lookup_down(nd)
-    complete_walk(nd)
+    if flags & LOOKUP_IS_SCOPED:
+        complete_walk(nd)
     if nd.flags & LOOKUP_DIRECTORY and nd.inode.i_mode & S_IFMT != S_IFDIR:
         raise ENOTDIR(nd.last)
 

@@ -24,8 +24,14 @@ if TYPE_CHECKING:
 class Cpu(threading.local):
     """The processor as seen from one host thread: current and kernel; and what all threads share."""
 
-    current: TaskStruct = None  # type: ignore[assignment]
-    kernel: Kernel = None  # type: ignore[assignment]
+    current: TaskStruct
+    kernel: Kernel
+
+    def __init__(self) -> None:
+        """A thread that comes by for the first time is in no kernel."""
+        self.current = None  # type: ignore[assignment]
+        self.kernel = None  # type: ignore[assignment]
+
     machines: ClassVar[weakref.WeakSet] = weakref.WeakSet()  # booted and not shut down; one that nobody holds is gone
     klp_patches: ClassVar[list[Any]] = []
 

@@ -25,7 +25,7 @@ def syscall(task: TaskStruct, name: str, *args: Any) -> Any:
     """
     kernel, here = task.kernel, cpu.__dict__
     kernel.baton.acquire()
-    outer_task, outer_kernel = here.get("current"), here.get("kernel")
+    outer_task, outer_kernel = here["current"], here["kernel"]
     here["current"], here["kernel"] = task, kernel
     try:
         call = kernel.sys_call_table.get(name)
