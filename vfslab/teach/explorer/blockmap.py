@@ -8,6 +8,7 @@ Up to MOST_BITMAPS bitmaps are read; beyond that the counts in the descriptors s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from vfslab.teach.explorer.page import Cells
@@ -16,6 +17,7 @@ from vfslab.tools.image import ImageError
 
 MOST_CELLS = 4096
 MOST_BITMAPS = 256
+MOST_DESCRIPTORS = 1 << 17
 BY_BLOCK = 1 << 16  # up to so many blocks a letter is kept for each block first
 ORDER = [letter for letter, _ in KINDS.values()]
 
@@ -116,9 +118,8 @@ def by_count(view: Any, first: int, last: int, size: int) -> tuple[str, str, str
     by_bitmap = len(groups) <= MOST_BITMAPS
     if not by_bitmap:
         note = f"{len(groups)} groups: how full they are is told by their descriptors, not by their bitmaps"
-    groups = groups[:: max(1, len(groups) // (1 << 17))]
-    for group in groups:
-        spread(disk, group, first, last, size, used, by_bitmap)
+    for group, weight in sample(groups):
+        spread(disk, group, first, last, size, used, by_bitmap, weight)
     known: list[dict[str, int]] = [{} for _ in range(cells)]
     found = [(run.disk, run.count, "J") for run in view.places.journal()]
     found += [(claim.first, claim.count, LETTERS[claim.letter_kind]) for claim in view.owners.known(first, last)]
@@ -140,7 +141,16 @@ def by_count(view: Any, first: int, last: int, size: int) -> tuple[str, str, str
     return "".join(letters), "".join(fill), note
 
 
-def spread(disk: Any, group: int, first: int, last: int, size: int, used: list[float], by_bitmap: bool) -> None:
+def sample(groups: range) -> Iterator[tuple[int, int]]:
+    """Yield (group, how many it stands for): all groups, or of very many a part, neighbours together."""
+    weight = -(-len(groups) // MOST_DESCRIPTORS) or 1
+    for base in groups[:: 64 * weight]:
+        yield from ((group, weight) for group in range(base, min(base + 64, groups.stop)))
+
+
+def spread(
+    disk: Any, group: int, first: int, last: int, size: int, used: list[float], by_bitmap: bool, weight: int
+) -> None:
     """Add how many blocks of a group are in use to the cells it lies in."""
     start, end = disk.group_range(group)
     low, high = max(start, first), min(end, last)
@@ -160,4 +170,4 @@ def spread(disk: Any, group: int, first: int, last: int, size: int, used: list[f
     taken = end - start + 1 - free
     for cell in cells:
         part = min(high, first + (cell + 1) * size - 1) - max(low, first + cell * size) + 1
-        used[cell] += taken * part / (end - start + 1)
+        used[cell] += weight * taken * part / (end - start + 1)

@@ -105,6 +105,8 @@ def directory(disk: Any, ino: int, generation: int, data: bytes) -> Pair:
 
 def tree_entries(data: bytes) -> int:
     """Return where the entries of a hash tree begin in a directory block; 0: it is a block of names."""
+    if len(data) < 40:
+        return 0
     size, whole = len(data), (len(data) & 65535, 65535 if len(data) == 65536 else len(data))
     first, second = int.from_bytes(data[4:6], "little"), int.from_bytes(data[16:18], "little")
     if not any(data[:4]) and first in whole and not data[6]:

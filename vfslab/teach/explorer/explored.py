@@ -10,7 +10,9 @@ Answers are made when they are asked for. No question reads more than its limit;
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from vfslab.fs.ext4.format import SUPERBLOCK_OFFSET
@@ -164,15 +166,12 @@ class _OneDevice:
     def close(self, fd: int) -> None:
         """Nothing is open."""
 
-    def _opened(self) -> Any:
-        from contextlib import contextmanager
-
-        @contextmanager
-        def opened() -> Iterator[int]:
-            fd = self.process.open(self.device, self.process.O_RDONLY)
-            try:
-                yield fd
-            finally:
-                self.process.close(fd)
-
-        return opened()
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        if getattr(getattr(self.process, "task", self), "files", self) is None:
+            raise OSError(errno.ESRCH, "the process is gone, or its kernel was shut down")
+        fd = self.process.open(self.device, self.process.O_RDONLY)
+        try:
+            yield fd
+        finally:
+            self.process.close(fd)

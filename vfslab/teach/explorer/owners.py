@@ -59,6 +59,7 @@ class Owners:
     def __init__(self, disk: Any):
         self.disk = disk
         self.groups: dict[int, list[Claim]] = {}
+        self.kept = 0  # runs in all of them
         self.cut: set[int] = set()  # groups of which not all was read
         self.problems: list[tuple[int, str]] = []
         self.special = {number: what for what, number in disk.linked_inodes()}
@@ -105,10 +106,10 @@ class Owners:
 
     def read_group(self, group: int, budget: Budget) -> bool:
         """Read the inodes of a group; False if the budget did not reach to begin."""
-        if budget.left <= 0:
+        if not budget.take():  # a group costs, too: a damaged superblock may tell of millions
             return False
-        while self.groups and sum(map(len, self.groups.values())) > MOST_RUNS:
-            self.groups.pop(next(iter(self.groups)))  # the oldest: it can be read again
+        while self.groups and self.kept > MOST_RUNS:
+            self.kept -= len(self.groups.pop(next(iter(self.groups))))  # the oldest: it can be read again
         claims: list[Claim] = []
         self.cut.discard(group)
         try:
@@ -123,6 +124,7 @@ class Owners:
         except ImageError as error:
             self.note(0, f"group {group}: {error}")
         self.groups[group] = claims
+        self.kept += len(claims)
         return True
 
     def used_inodes(self, group: int) -> Iterator[tuple[int, bytes]]:
