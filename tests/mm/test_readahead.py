@@ -13,7 +13,7 @@ from tests.mm.world import World
 from vfslab.include.fs import FMODE_RANDOM
 from vfslab.include.mm_types import PG_READAHEAD
 from vfslab.mm.filemap import filemap_cachestat, filemap_get_folio, folio_put
-from vfslab.mm.readahead import folio_size, force_page_cache_readahead
+from vfslab.mm.readahead import file_ra_state_init, folio_size, force_page_cache_readahead
 
 PAGE, MIB = 4096, 1 << 20
 SYS_CACHESTAT = 451  # the same number on every architecture
@@ -193,7 +193,7 @@ def test_linux_brings_the_same_pages(linux_file, tmp_path, name):
     world = World()
     file = world.file(MIB)
     try:
-        file.f_ra.ra_pages = linux_ra_pages(tmp_path)
+        file_ra_state_init(file).ra_pages = linux_ra_pages(tmp_path)
     except OSError:
         pytest.skip("needs /sys/class/bdi to know the window of this filesystem")
     ours, theirs = [], []

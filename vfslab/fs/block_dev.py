@@ -37,7 +37,7 @@ from vfslab.fs.buffer import (
     sync_dirty_buffers,
     try_to_free_buffers,
 )
-from vfslab.fs.file_table import fput
+from vfslab.fs.file_table import fput, free_file
 from vfslab.fs.mpage import mpage_readahead
 from vfslab.fs.permission import capable
 from vfslab.include.blk_types import REQ_OP_WRITE, SECTOR_SHIFT, BdevInode, BlockDevice
@@ -69,7 +69,7 @@ from vfslab.include.uio import IovIter, Kiocb
 from vfslab.kernel.errno import EACCES, EBUSY, EINVAL, EIO, ENOSPC, ENOTBLK, ENOTTY, ENXIO, EPERM, KernelError
 from vfslab.kernel.printk import KERN_ERR, printk
 from vfslab.kernel.sched import cpu
-from vfslab.kernel.slab import kfree, kzalloc
+from vfslab.kernel.slab import kzalloc
 from vfslab.lib.kstruct import container_of
 from vfslab.mm.filemap import (
     filemap_read,
@@ -166,7 +166,7 @@ def file_bdev(file: File) -> BlockDevice:
 def bdev_fput(file: File) -> None:
     """Close what bdev_file_open_by_dev() opened."""
     blkdev_release(file.f_inode, file)
-    kfree(file)
+    free_file(file)
 
 
 def bdev_open(bdev: BlockDevice, mode: int, holder: Any = None) -> None:

@@ -32,7 +32,6 @@ from vfslab.include.fs import (
     FMODE_WRITE,
     File,
     FileOperations,
-    FileRaState,
     Inode,
 )
 from vfslab.include.sched import Cred, Path
@@ -40,10 +39,10 @@ from vfslab.include.uapi.fcntl import O_CREAT, O_DIRECT, O_EXCL, O_NOATIME, O_NO
 from vfslab.include.uapi.stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from vfslab.kernel.errno import EINVAL, ELOOP, ENXIO, ETXTBSY
 from vfslab.kernel.slab import kfree, kzalloc
+from vfslab.mm.readahead import file_ra_state_init
 
 empty_fops = FileOperations()
-# The slots behind members that else come late (lib/kstruct.py)
-set_f_ra, get_i_mapping = File.f_ra.__set__, Inode.i_mapping.__get__
+get_i_mapping = Inode.i_mapping.__get__  # the slot behind a member that else comes late (lib/kstruct.py)
 OPEN_FMODE = (FMODE_READ, FMODE_WRITE, FMODE_READ | FMODE_WRITE, 0)
 
 
@@ -97,14 +96,6 @@ def do_dentry_open(file: File) -> None:
         forget_open(file)
         raise
     file.f_flags = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC)
-
-
-def file_ra_state_init(file: File) -> None:
-    """Give a file that is going to be read its read-ahead state; to others it comes when it is touched."""
-    ra = FileRaState()
-    ra._container = file
-    file._slab.number(ra)
-    set_f_ra(file, ra)
 
 
 def no_file_operations(inode: object) -> FileOperations:
@@ -172,4 +163,13 @@ def __fput(file: File) -> None:
     path = file.f_path
     if path is not None:
         path_put(path)
+    free_file(file)
+
+
+def free_file(file: File) -> None:
+    """Give back the memory of a file, and of what is inside it."""
+    ra = file.f_ra
+    if ra is not None:
+        ra._container = None
+        kfree(ra)
     kfree(file)

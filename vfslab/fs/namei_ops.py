@@ -188,10 +188,8 @@ def filename_remove(nd: Nameidata, remove: Callable[[Nameidata, Inode, Dentry], 
                 if dentry.d_inode is not None:
                     inode = ihold(dentry.d_inode)
                 remove(nd, dir, dentry)
-                if dentry.d_flags & DCACHE_MOUNTED:
-                    elsewhere = (
-                        dentry  # other namespaces have mounts on what lost its name: they go when no lock is held
-                    )
+                if dentry.d_flags & DCACHE_MOUNTED:  # in other namespaces: those mounts go when no lock is held
+                    elsewhere = dentry
             finally:
                 dput(dentry)
         finally:

@@ -280,7 +280,7 @@ class File(KObject):
     f_inode: Ptr[Inode] = None
     f_mapping: Ptr[AddressSpace] = None
     f_cred: Ptr[Cred] = None
-    f_ra: Embedded[FileRaState] = embedded(FileRaState)
+    f_ra: Embedded[FileRaState] = None  # of a file that is read: file_ra_state_init()
     f_wb_err: int = 0
     private_data: Any = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from vfslab.include.fs import FMODE_RANDOM, File, FileRaState
 from vfslab.include.mm_types import PAGE_SHIFT, PAGE_SIZE
 from vfslab.kernel.errno import EINVAL
-from vfslab.mm.readahead import force_page_cache_readahead
+from vfslab.mm.readahead import file_ra_state_init, force_page_cache_readahead
 from vfslab.mm.truncate import invalidate_mapping_pages
 
 POSIX_FADV_NORMAL, POSIX_FADV_RANDOM, POSIX_FADV_SEQUENTIAL = 0, 1, 2
@@ -27,11 +27,12 @@ def generic_fadvise(file: File, offset: int, length: int, advice: int) -> None:
     end = offset + length if length else mapping.host.i_size
     if advice in (POSIX_FADV_NORMAL, POSIX_FADV_RANDOM, POSIX_FADV_SEQUENTIAL):
         file.f_mode &= ~FMODE_RANDOM
-        file.f_ra.ra_pages = FileRaState().ra_pages
+        ra = file.f_ra or file_ra_state_init(file)
+        ra.ra_pages = FileRaState().ra_pages
         if advice == POSIX_FADV_RANDOM:
             file.f_mode |= FMODE_RANDOM
         elif advice == POSIX_FADV_SEQUENTIAL:
-            file.f_ra.ra_pages *= 2
+            ra.ra_pages *= 2
     elif advice == POSIX_FADV_WILLNEED:
         last = min(end, mapping.host.i_size)
         force_page_cache_readahead(

@@ -219,7 +219,7 @@ def filemap_read(iocb: Kiocb, it: IovIter) -> int:
         end = mapping.host.i_size
         if pos >= end:
             return 0
-    ra, pages, start = file.f_ra, mapping.i_pages, pos
+    ra, pages, start = file.f_ra or readahead.file_ra_state_init(file), mapping.i_pages, pos
     last_page = (ra.prev_pos - 1) >> PAGE_SHIFT  # of the read before this one; negative if there was none
     while pos < end:
         folio = pages.get(pos >> PAGE_SHIFT)

@@ -55,6 +55,14 @@ LONG_STRETCH = 33  # pages: more than the usual window
 BUSY = PG_LOCKED | PG_DIRTY | PG_WRITEBACK
 
 
+def file_ra_state_init(file: File) -> FileRaState:
+    """Give a file that is going to be read its read-ahead state, and return it."""
+    ra = file.f_ra = FileRaState()
+    ra._container = file
+    file._slab.number(ra)
+    return ra
+
+
 def page_cache_sync_readahead(mapping: AddressSpace, ra: FileRaState, file: File, index: int, req_count: int) -> None:
     """Page index is missing and req_count pages from there on are wanted: bring them, and more if it is a stream.
 
