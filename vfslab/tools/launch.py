@@ -43,11 +43,13 @@ def become(line: list[str], environment: dict[str, str]) -> int:
 
 
 def book(arguments: list[str]) -> int:
-    """Build the static site into _build/html beside the book; warnings are errors. Returns the exit status."""
+    """Build the static site into _build/html beside the book; warnings are errors. Returns the exit status.
+
+    VFSLAB_STATIC=1 makes each widget write its steps out, for pages that have no kernel and no script.
+    """
     need("jupyter_book", "book")
-    return subprocess.call(
-        [sys.executable, "-m", "jupyter", "book", "build", TOP, "-W", "-n", "--keep-going", *arguments]
-    )
+    line = [sys.executable, "-m", "jupyter", "book", "build", TOP, "-W", "-n", "--keep-going", *arguments]
+    return subprocess.call(line, env=dict(os.environ, VFSLAB_STATIC="1"))
 
 
 def need(module: str, extra: str) -> None:
