@@ -179,6 +179,17 @@ def test_figures_are_drawn_of_any_image(tmp_path):
         assert draw(name, str(image)).boxes, name
 
 
+@needs_program("mke2fs", "sfdisk")
+def test_F9_mounts_a_partition_that_is_named(tmp_path):
+    whole, part = tmp_path / "disk.img", tmp_path / "part.img"
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", part, "8M"], check=True, capture_output=True)
+    whole.write_bytes(bytes(1 << 20) + part.read_bytes())
+    subprocess.run(["sfdisk", "-q", whole], input="label: dos\n2048,\n", text=True, check=True, capture_output=True)
+    assert "bd_nr_sectors = 16384" in to_text(draw("F9", f"{whole}#1"))
+    with pytest.raises(ImageError, match="no such partition"):
+        draw("F9", f"{whole}#2")
+
+
 def test_a_notebook_gets_a_picture_that_fits_the_page_and_its_text_twin():
     from vfslab.teach.notebook import show
     from vfslab.viz.render import engine_name

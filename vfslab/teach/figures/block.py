@@ -110,7 +110,9 @@ def picture(kernel: Any, files: dict[str, Any], disk: Any) -> Graph:
     fold(graph, "AddressSpace")
     loops(graph)
     names = table_names()
-    for table, group in ((def_blk_fops, "file"), (disk.fops, "driver"), (disk.queue.mq_ops, "driver")):
+    tables: tuple[tuple[Any, str], ...]
+    tables = (def_blk_fops, "file"), (disk.fops, "driver"), (disk.queue.mq_ops, "driver")
+    for table, group in tables:
         table_box(graph, table, names[id(table)], group)
         point(graph, ("f_op", "fops", "mq_ops"), names[id(table)])
     for node, file in files.items():
@@ -120,7 +122,7 @@ def picture(kernel: Any, files: dict[str, Any], disk: Any) -> Graph:
     vfs, block = ("Kernel", "File", "Inode"), ("BlockDevice", "Gendisk", "RequestQueue")
     gather(graph, "1 vfs", "VFS", lambda box: class_of(box) in vfs or box.group == "file")
     gather(graph, "2 block", "block layer", lambda box: class_of(box) in block)
-    gather(graph, "3 driver", "device driver", lambda box: class_of(box) == "HostDisk" or box.group == "driver")
+    gather(graph, "3 driver", "device driver", lambda box: box.group == "driver")
     return graph
 
 
@@ -129,6 +131,8 @@ def tidy(box: Box, graph: Graph, kernel: Any) -> None:
     cached = any(row.name == "i_data.a_ops" and row.value != "NULL" for row in box.rows)
     if class_of(box) == "Kernel":
         box.rows[:] = [row for row in box.rows if row.to in graph.boxes]
+    if class_of(box) == "HostDisk":
+        box.group = "driver"
     if class_of(box) == "BlockDevice":
         box.title += " " + box.rows[0].value.strip('"')
     if class_of(box) == "Inode":

@@ -14,7 +14,7 @@ holds its part of the one, d_children, and a superblock its part of the other.)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from vfslab.drivers.hostdisk import running
@@ -23,9 +23,8 @@ from vfslab.include import mm_types
 from vfslab.include.mm_types import PAGE_SHIFT, PAGE_SIZE
 from vfslab.kernel.snapshot import key_of
 from vfslab.kernel.trace import Call, Trace, function_graph
-from vfslab.lib.kstruct import OperationTable
 from vfslab.teach.figures import some_files, stage
-from vfslab.teach.figures.parts import add_moment
+from vfslab.teach.figures.parts import add_moment, functions, in_dentry_cache, in_inode_cache
 from vfslab.teach.figures.request import lane_of, worth_telling
 from vfslab.user.text import printable
 from vfslab.viz.model import Box, Graph, Row
@@ -118,19 +117,11 @@ class Scene:
 
     def called(self) -> tuple[Counter, Counter]:
         """Return how often each function of the tables was called: the first time, and again."""
-        known, counts = self.operations(), (Counter(), Counter())
+        known, first, again = self.operations(), Counter[str](), Counter[str]()
         for pair in self.calls.values():
-            for trace, count in zip(pair, counts, strict=True):
+            for trace, count in zip(pair, (first, again), strict=True):
                 count.update(call.function for call in trace.calls() if call.function in known)
-        return counts
-
-
-def functions(table: OperationTable | None) -> Iterable[tuple[str, str]]:
-    """Yield (member, function's name) of a table of operations, without what is NULL."""
-    for member in type(table).__slots__ if table is not None else ():
-        function = getattr(table, member)
-        if function is not None:
-            yield member, getattr(function, "__name__", "")
+        return first, again
 
 
 def traced(kernel: Any, act: Callable) -> Trace:
@@ -169,7 +160,7 @@ def add_caches(graph: Graph, scenes: list[Scene]) -> None:
     dentries = graph.box("dentry cache", "dentry cache: d_children of each directory", (), "dentry", "2 vfs")
     for scene in scenes:
         dentry = scene.file.f_path.dentry
-        if (dentry.d_parent.d_children or {}).get(dentry.d_name) is dentry:
+        if in_dentry_cache(dentry):
             label = f'"{printable(dentry.d_name)}" below "{printable(dentry.d_parent.d_name)}"'
             dentries.rows.append(Row(label, "", key_of(dentry), kind="Ptr"))
         held = scene.sb.s_inode_hashtable
@@ -178,7 +169,7 @@ def add_caches(graph: Graph, scenes: list[Scene]) -> None:
         inodes.rows.append(Row("s_inode_hashtable", f"{len(held)} inodes"))
         if held:  # a filesystem in memory finds no inode by number
             graph.boxes[inodes.key] = inodes
-        if held.get(scene.inode.i_ino) is scene.inode:
+        if in_inode_cache(scene.inode):
             inodes.rows.append(Row(f"[{scene.inode.i_ino}]", "", key_of(scene.inode), kind="Ptr"))
         pages = add_pages(graph, scene.inode.i_mapping)
         for row in (*graph.boxes[key_of(scene.file)].rows, *graph.boxes[key_of(scene.inode)].rows):

@@ -27,6 +27,7 @@ MOUNTS = {
     "BlockDevice": ("bd_device", "bd_nr_sectors"),
     "FileSystemType": ("name",),
 }
+LARGEST = 256 << 20  # the image lies in the guest's memory
 BACK = ("mnt_parent", "s_root", "d_parent", "d_sb")  # the picture runs from the table to the root dentries
 
 
@@ -34,11 +35,7 @@ def mount_after(image: str | None = None) -> Graph:
     """Mount an image from a guest file on /adrian/mnt through a loop device: the mount table before and after."""
     import vfslab
 
-    if image is None:
-        content = vfslab.deck_image()
-    else:
-        with open(image, "rb") as source:
-            content = source.read(1 << 28)
+    content = vfslab.deck_image() if image is None else content_of(image)
     with vfslab.boot(memory=len(content) * 2 + (32 << 20)) as kernel:
         process = kernel.process()
         process.makedirs("/adrian/img")
@@ -81,6 +78,21 @@ def picture(frame: Frame, before: Frame | None = None) -> Graph:
         if class_of(box) == "FileSystemType":
             del graph.boxes[box.key]
     return graph
+
+
+def content_of(image: str) -> bytes:
+    """Return the bytes of an image, or of one partition of it ("disk.img#1"); ImageError if it cannot be used."""
+    from vfslab.tools.image import ImageError, attached
+
+    with attached(image) as (machine, device):
+        process = machine.process()
+        fd = process.open(device, process.O_RDONLY)
+        size = process.lseek(fd, 0, process.SEEK_END)
+        if size > LARGEST:
+            raise ImageError(
+                f"{image}: {size} bytes are too much to be put into a file of the guest, {LARGEST >> 20} MiB at most"
+            )
+        return process.pread(fd, size, 0)
 
 
 def put(process: Any, path: str, content: bytes) -> None:

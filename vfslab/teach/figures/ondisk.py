@@ -166,7 +166,8 @@ def add_directory(graph: Graph, raw: RawExt4, ino: int) -> None:
 def in_use(bitmap: bytes, count: int) -> str:
     """Return the runs of set bits of an inode bitmap as inode numbers."""
     bits = "".join(f"{byte:08b}"[::-1] for byte in bitmap)[:count]
-    runs, place = [], 0
+    runs: list[str] = []
+    place = 0
     while (start := bits.find("1", place)) >= 0 and len(runs) < 8:
         end = bits.find("0", start)
         place = len(bits) if end < 0 else end

@@ -10,12 +10,13 @@ renumbered(graph)           Inode#28 and Inode#31 become Inode#1 and Inode#2: wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from vfslab.include.uapi.stat import MAJOR, MINOR
 from vfslab.lib.kstruct import OperationTable
-from vfslab.viz.model import Arrow, Box, Graph, Row
+from vfslab.viz.model import Box, Graph, Row
 
 NUMBERED = re.compile(r"\b([A-Z][A-Za-z0-9]*)#(\d+)")
 
@@ -37,9 +38,8 @@ def fold(graph: Graph, *classes: str) -> None:
             inner = graph.boxes.get(row.to) if row.kind == "Embedded" and row.to is not None else None
             if inner is None or class_of(inner) not in classes:
                 continue
-            rows[-1] = Row(row.name, row.value, mark=row.mark or inner.mark)
-            for part in inner.rows:
-                rows.append(Row(f"{row.name}.{part.name}", part.value, part.to, part.row, part.kind, part.mark))
+            rows[-1] = replace(row, to=None, kind="", mark=row.mark or inner.mark)
+            rows += [replace(part, name=f"{row.name}.{part.name}") for part in inner.rows]
             redirect(graph, inner.key, box.key, row.name)
             del graph.boxes[inner.key]
         box.rows[:] = rows
@@ -74,20 +74,23 @@ def add_moment(graph: Graph, cluster: str, title: str, part: Graph) -> None:
     """Put the boxes of `part` into a frame of `graph`; an object that stands in several frames has a box in each."""
     graph.clusters[cluster] = title
     for key, box in part.boxes.items():
-        for row in box.rows:
-            row.to = None if row.to is None else f"{cluster} {row.to}"
-        made = graph.box(f"{cluster} {key}", box.title, box.rows, box.group, cluster)
-        made.mark, made.tip = box.mark, box.tip
-    graph.arrows += [Arrow(f"{cluster} {a.tail}", f"{cluster} {a.head}", a.label, a.kind) for a in part.arrows]
+        rows = [replace(row, to=None if row.to is None else f"{cluster} {row.to}") for row in box.rows]
+        graph.boxes[f"{cluster} {key}"] = replace(box, key=f"{cluster} {key}", rows=rows, cluster=cluster)
+    graph.arrows += [replace(a, tail=f"{cluster} {a.tail}", head=f"{cluster} {a.head}") for a in part.arrows]
 
 
-def table_box(graph: Graph, table: OperationTable, name: str, group: str, cluster: str = "") -> Box:
-    """Add a box for a table of operations, with the functions that stand in it; what is None (NULL) is left out."""
-    rows = []
-    for member in type(table).__slots__:
+def functions(table: OperationTable | None) -> Iterator[tuple[str, str]]:
+    """Yield (member, function's name) of a table of operations, without what is None (NULL)."""
+    slots: tuple[str, ...] = type(table).__slots__ if table is not None else ()
+    for member in slots:
         function = getattr(table, member)
         if function is not None:
-            rows.append(Row(member, getattr(function, "__name__", str(function))))
+            yield member, getattr(function, "__name__", str(function))
+
+
+def table_box(graph: Graph, table: Any, name: str, group: str, cluster: str = "") -> Box:
+    """Add a box for a table of operations, with the functions that stand in it; what is None (NULL) is left out."""
+    rows = [Row(member, function) for member, function in functions(table)]
     return graph.box(name, f"{name}: {type(table).__name__}", rows, group, cluster)
 
 
@@ -97,6 +100,16 @@ def point(graph: Graph, names: Iterable[str], key: str) -> None:
         for row in box.rows:
             if row.name.split(".")[-1] in names and row.value == key:
                 row.to = key
+
+
+def in_dentry_cache(dentry: Any) -> bool:
+    """True if a lookup of its name in its directory finds this dentry."""
+    return (dentry.d_parent.d_children or {}).get(dentry.d_name) is dentry
+
+
+def in_inode_cache(inode: Any) -> bool:
+    """True if a lookup of its number in its superblock finds this inode."""
+    return inode.i_sb.s_inode_hashtable.get(inode.i_ino) is inode
 
 
 def device_number(dev: int) -> str:
@@ -117,17 +130,16 @@ def renumbered(graph: Graph) -> Graph:
             return text
         return NUMBERED.sub(lambda found: f"{found[1]}#{new[found[1], int(found[2])]}", text)
 
-    made = Graph(graph.title, name(graph.alt), clusters=graph.clusters, rankdir=graph.rankdir)
-    made.ranks = [[name(key) for key in rank] for rank in graph.ranks]
-    made.arrows = [Arrow(name(a.tail), name(a.head), a.label, a.kind) for a in graph.arrows]
+    ranks = [[name(key) for key in rank] for rank in graph.ranks]
+    arrows = [replace(arrow, tail=name(arrow.tail), head=name(arrow.head)) for arrow in graph.arrows]
+    boxes = {}
     for box in graph.boxes.values():
-        rows = [Row(name(r.name), name(r.value), name(r.to), name(r.row), r.kind, r.mark) for r in box.rows]
-        copy = made.box(name(box.key), name(box.title), rows, box.group, box.cluster)
-        copy.mark, copy.tip = box.mark, box.tip
-    return made
+        rows = [replace(r, name=name(r.name), value=name(r.value), to=name(r.to), row=name(r.row)) for r in box.rows]
+        boxes[name(box.key)] = replace(box, key=name(box.key), title=name(box.title), rows=rows)
+    return replace(graph, alt=name(graph.alt), ranks=ranks, arrows=arrows, boxes=boxes)
 
 
-def texts(graph: Graph) -> Iterable[str]:
+def texts(graph: Graph) -> Iterator[str]:
     """Yield all that is written in a graph, and all keys."""
     yield graph.alt
     for box in graph.boxes.values():

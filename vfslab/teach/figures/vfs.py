@@ -25,7 +25,7 @@ from vfslab.fs.ext4.format import (
 from vfslab.kernel.snapshot import key_of
 from vfslab.teach.figures import MOUNTPOINT, some_files, stage
 from vfslab.teach.figures.ondisk import entries
-from vfslab.teach.figures.parts import class_of, gather, loops
+from vfslab.teach.figures.parts import class_of, gather, in_dentry_cache, in_inode_cache, loops
 from vfslab.tools.raw import RawExt4
 from vfslab.user.text import printable
 from vfslab.viz.layouts import layout_box
@@ -74,9 +74,8 @@ def open_files(image: str | None = None) -> Graph:
 
 def mark_caches(graph: Graph, dentries: list) -> None:
     """Put dentries and inodes into the frame of the cache that they are found in; open files stand in one of their own."""
-    cached = {key_of(d) for d in dentries if (d.d_parent.d_children or {}).get(d.d_name) is d}
-    inodes = [dentry.d_inode for dentry in dentries]
-    cached |= {key_of(i) for i in inodes if i.i_sb.s_inode_hashtable.get(i.i_ino) is i}
+    cached = {key_of(dentry) for dentry in dentries if in_dentry_cache(dentry)}
+    cached |= {key_of(dentry.d_inode) for dentry in dentries if in_inode_cache(dentry.d_inode)}
     gather(graph, "1 files", "open files", lambda box: class_of(box) == "File")
     gather(graph, "2 dentries", "dentry cache", lambda box: class_of(box) == "Dentry" and box.key in cached)
     gather(graph, "3 inodes", "inode cache", lambda box: class_of(box) == "Inode" and box.key in cached)
