@@ -104,7 +104,11 @@ def inode_unlock_shared(inode: Inode) -> None:
 
 def inode_lock(inode: Inode, nested: bool = False) -> None:
     """Take i_rwsem for writing; nested says that the directory's is held. As down_write(), for what is done often."""
-    lock, task = inode.i_rwsem, cpu.current
+    try:
+        lock = get_i_rwsem(inode)
+    except AttributeError:
+        lock = inode.i_rwsem  # touched for the first time
+    task = cpu.current
     held = task.held
     if lock.count:
         down_write(lock, nested).__enter__()  # says who holds it
