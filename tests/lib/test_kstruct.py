@@ -42,6 +42,11 @@ class Bicycle(KObject):
     steered: Ptr[Wheel] = late(lambda bicycle: bicycle.front)
 
 
+@kstruct
+class Unicycle(KObject):
+    only: Embedded[Wheel] = embedded(Wheel, now=True, size=20)
+
+
 @pytest.fixture
 def world():
     """A kernel with two tasks, the first one running."""
@@ -138,6 +143,17 @@ def test_K3_every_use_after_kfree_is_told(world, use):
     kfree(bicycle)
     with pytest.raises(UseAfterFree, match="Bicycle#1"):
         use(bicycle)
+
+
+def test_K2_what_is_embedded_now_is_there_and_numbered_before_it_is_touched(world):
+    unicycle = kzalloc(Unicycle)
+    assert cpu.kernel._slab.alive(Wheel) == 1
+    wheel = unicycle.only
+    assert (wheel.size, repr(wheel)) == (20, "Wheel#1") and unicycle.only is wheel
+    assert container_of(wheel, Unicycle, "only") is unicycle
+    kfree(unicycle)
+    with pytest.raises(UseAfterFree):
+        _ = wheel.size
 
 
 def test_K3_what_is_embedded_goes_with_the_object(world):

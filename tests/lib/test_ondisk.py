@@ -174,6 +174,12 @@ def test_reader_agrees_with_the_view(raw, offset):
             read(raw, offset)
 
 
+def test_each_steps_as_far_as_it_is_told():
+    data = bytes(range(40))
+    told = list(point.each("x", "y", size=10)(data))
+    assert told == [point.reader("x", "y")(data, at) for at in range(0, 40, 10)]
+
+
 def test_reader_gives_one_value_for_each_member_and_all_of_an_array():
     assert network.reader("a", "c")(bytes(range(14)), 0) == (1, 0x060708090A0B0C0D)
     assert shape.reader("low", "weights")(shape.pack(low=-1, weights=(7, 8, 9)), 0) == (-1, 7, 8, 9)
