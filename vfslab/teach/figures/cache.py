@@ -9,6 +9,9 @@ Two things differ from the usual drawing of F17. The page cache hangs on the ino
 which only has a shorter way to it (f_mapping): that is why it outlives close(). And it caches block devices too: each has
 an inode with pages of its own. (Linux finds dentries and inodes in one hash table each for all filesystems; here a directory
 holds its part of the one, d_children, and a superblock its part of the other.)
+
+In F19 one page is what a read in the middle of a file brings. A page is the least, not the most: a read at the start of a
+file, or one that goes on where the last one ended, looks like a stream, and read-ahead brings more.
 """
 
 from __future__ import annotations
