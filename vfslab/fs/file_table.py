@@ -38,7 +38,7 @@ from vfslab.include.sched import Cred, Path
 from vfslab.include.uapi.fcntl import O_CREAT, O_DIRECT, O_EXCL, O_NOATIME, O_NOCTTY, O_PATH, O_TRUNC
 from vfslab.include.uapi.stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from vfslab.kernel.errno import EINVAL, ELOOP, ENXIO, ETXTBSY
-from vfslab.kernel.slab import kfree, kzalloc
+from vfslab.kernel.slab import kfree, kmem_cache_alloc
 from vfslab.mm.readahead import file_ra_state_init
 
 empty_fops = FileOperations()
@@ -48,8 +48,8 @@ OPEN_FMODE = (FMODE_READ, FMODE_WRITE, FMODE_READ | FMODE_WRITE, 0)
 
 def alloc_empty_file(flags: int, cred: Cred) -> File:
     """Return a file that is not open yet, with one reference; fput() it if the open fails."""
-    file = kzalloc(File, 0, flags)
-    file.f_cred = cred
+    file = kmem_cache_alloc(File)
+    file.f_flags, file.f_cred = flags, cred
     return file
 
 
