@@ -36,7 +36,7 @@ from vfslab.viz.objects import graph_of
 VFS_OBJECTS = {
     "File": ("f_pos", "f_path.dentry", "f_mapping"),
     "Dentry": ("d_name", "d_inode"),
-    "Inode": ("i_ino", "i_nlink", "i_size", "i_op", "i_mapping"),
+    "Inode": ("i_ino", "i_nlink", "i_size", "i_op", "i_sb", "i_mapping"),
 }
 ONE_FILE = {
     "File": ("f_mapping",),
@@ -178,6 +178,8 @@ def add_caches(graph: Graph, scenes: list[Scene]) -> None:
         for row in (*graph.boxes[key_of(scene.file)].rows, *graph.boxes[key_of(scene.inode)].rows):
             if row.name in ("f_mapping", "i_mapping"):
                 row.to = pages.key
+            elif row.name == "i_sb":
+                row.to = driver_key(scene)
         for cache, member in ((dentries, "i_op.lookup"), (inodes, "s_op.alloc_inode"), (pages, "a_ops.")):
             on_a_miss(graph, cache, scene, member)
     dentries.rows.sort(key=lambda row: row.kind == "call")
