@@ -141,7 +141,17 @@ class Film(Face):
         return stepper(self)
 
     def twin(self) -> str:
-        return self.cut_twin(f"{self.label}\n\n", self.text() if len(self) else "")
+        return self.cut_twin(f"{self.label}\n", self.text(self.telling_step()) if len(self) else "")
+
+    def telling_step(self) -> int:
+        """Return the step that a twin shows: where the reader is, at the beginning the first one with most objects."""
+        if self._step:
+            return self._step
+        return max(range(len(self)), key=lambda number: (self.objects(number), -number))
+
+    def objects(self, number: int) -> int:
+        """Return how many objects are in sight at a step."""
+        return len(self.graph(number).boxes)
 
     def cut_twin(self, head: str, picture: str) -> str:
         """Return head and picture as one text, short enough to be saved with a notebook."""

@@ -83,9 +83,14 @@ class Graph:
     def description(self) -> str:
         """Return the alternative text: what was given, or a sentence made from the content."""
         if self.alt:
-            return self.alt
+            return printable(self.alt)
         count = sum(1 for box in self.boxes.values() for row in box.rows if row.to in self.boxes) + len(self.arrows)
         names = ", ".join(box.title for box in list(self.boxes.values())[:8])
-        return (
+        return printable(
             f"{self.title}: {len(self.boxes)} boxes ({names}{', ...' if len(self.boxes) > 8 else ''}), {count} arrows."
         )
+
+
+def printable(text: str) -> str:
+    """Return text that does nothing to a terminal or page: a dot for each control character."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "·" for c in text)

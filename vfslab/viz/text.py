@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vfslab.viz.model import Graph
+from vfslab.viz.model import Graph, printable
 
 
 def to_text(graph: Graph) -> str:
@@ -25,7 +25,7 @@ def to_text(graph: Graph) -> str:
     for arrow in free:
         label = f" ({arrow.label})" if arrow.label else ""
         lines.append(f"{graph.boxes[arrow.tail].title} -> {graph.boxes[arrow.head].title}{label}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def _natural(key: str) -> list:

@@ -113,7 +113,12 @@ class Timeline(Film):
 
     def twin(self) -> str:
         """Return the text twin: how many steps, the call tree, the picture of the current step."""
-        return self.cut_twin(f"{self.label}\n\n{self.tree(args=True)}\n", self.text() if self.steps else "")
+        return self.cut_twin(
+            f"{self.label}\n\n{self.tree(args=True)}\n", self.text(self.telling_step()) if self.steps else ""
+        )
+
+    def objects(self, number: int) -> int:
+        return len(self.steps[number].frame)
 
     # -- steps -------------------------------------------------------------------------------
 

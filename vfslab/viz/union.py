@@ -202,7 +202,7 @@ class Union:
             "boxes": [
                 {"key": part.key, "group": part.group, "rows": part.names, "order": part.order} for part in self.parts
             ],
-            "edges": [[e.tail, e.row, e.head, e.kind] for e in self.edges],
+            "edges": [[e.tail, e.row, e.head, e.at] for e in self.edges],
             "steps": self.steps,
             "marks": self.marks,
         }

@@ -104,11 +104,17 @@ export function render({el, data, ask, label, onPush}) {
     svg.tabIndex = 0;
     svg.setAttribute("role", "application");
     svg.setAttribute("aria-roledescription", "map");
-    const rect = (cls, cell, span = 1) => {
-      const box = document.createElementNS(SVG, "rect");
-      const values = {class: cls, x: cell % cells.columns * size, y: Math.floor(cell / cells.columns) * size, width: size * span, height: size};
-      for (const [key, value] of Object.entries(values)) box.setAttribute(key, value);
-      return over.appendChild(box);
+    const out = size < 10 ? 2 : 0; // small cells are framed from outside
+    // a frame around the cells from one to another, over several rows if need be
+    const frame = (cls, low, high = low) => {
+      const x0 = low % cells.columns * size, x1 = (high % cells.columns + 1) * size, wide = cells.columns * size;
+      const y0 = Math.floor(low / cells.columns) * size, y1 = Math.floor(high / cells.columns) * size;
+      const path = document.createElementNS(SVG, "path");
+      path.setAttribute("class", cls);
+      path.setAttribute("d", y0 === y1
+        ? `M${x0 - out} ${y0 - out}H${x1 + out}V${y0 + size + out}H${x0 - out}Z`
+        : `M${x0 - out} ${y0 - out}H${wide + out}V${y1 + out}H${x1 + out}V${y1 + size + out}H${-out}V${y0 + size - out}H${x0 - out}Z`);
+      return over.appendChild(path);
     };
     const address = (cell) => {
       const first = cells.first + cell * cells.per;
@@ -122,7 +128,7 @@ export function render({el, data, ask, label, onPush}) {
     const point = (cell, loud) => {
       at = Math.max(0, Math.min(count - 1, cell));
       clear();
-      rect("vx-cursor", at);
+      frame("vx-cursor", at);
       told.textContent = words(at);
       if (loud) status.textContent = words(at);
     };
@@ -154,15 +160,11 @@ export function render({el, data, ask, label, onPush}) {
     const mark = (ranges) => {
       over.querySelectorAll(".vx-mark, .vx-mark2").forEach((old) => old.remove());
       for (const [low, high] of ranges) {
-        let cell = Math.max(0, Math.floor((low - cells.first) / cells.per));
+        const start = Math.max(0, Math.floor((low - cells.first) / cells.per));
         const end = Math.min(count - 1, Math.floor((high - cells.first) / cells.per));
-        if (end - cell >= count - 1) continue; // all of it says nothing
-        while (cell <= end) {
-          const span = Math.min(end - cell + 1, cells.columns - cell % cells.columns);
-          rect("vx-mark", cell, span);
-          rect("vx-mark2", cell, span);
-          cell += span;
-        }
+        if (end < start || end - start >= count - 1 || over.childElementCount > 400) continue; // nothing, all, or too many
+        frame("vx-mark", start, end);
+        frame("vx-mark2", start, end);
       }
     };
     maps.set(name, {mark});
