@@ -44,7 +44,10 @@ def describe(value: Any) -> str:
             name = getattr(value, "d_name", None)
         except KernelBug:
             return "freed"
-        return f"{value!r}({name.decode(errors='replace')})" if isinstance(name, bytes) else repr(value)
+        if not isinstance(name, bytes):
+            return repr(value)
+        text = "".join(c if c.isprintable() else "?" for c in name.decode(errors="replace"))
+        return f"{value!r}({text})"
     if isinstance(value, bytes | bytearray):
         return repr(bytes(value[:24]))[1:] + (f"...[{len(value)}]" if len(value) > 24 else "")
     if isinstance(value, memoryview):
