@@ -110,7 +110,7 @@ def _byte(escape: bytes) -> bytes:
 def trouble(address: str, why: str) -> Page:
     """Return a page that says what is wrong."""
     page = Page(address, printable(address) or "superblock")
-    page.bad(printable(why))
+    page.no(printable(why))
     page.say("Elsewhere: ", Link("superblock", "super"), ", ", Link("help", "help"))
     return page
 
@@ -120,7 +120,7 @@ def help_page(unknown: str | None) -> Page:
     page = Page("help", "What can be typed here")
     if unknown is not None:
         hint = " (block, inode, group or byte?)" if re.fullmatch(NUMBER, unknown) else ""
-        page.bad(f"{printable(unknown)[:80]!r} is no address{hint}.")
+        page.no(f"{printable(unknown)[:80]!r} is no address{hint}.")
     facts = page.facts("Addresses")
     for form, meaning in HELP:
         facts.rows.append((form, [Link(form, form), ": ", meaning]))

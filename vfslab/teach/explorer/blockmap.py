@@ -15,7 +15,7 @@ from vfslab.teach.explorer.page import Cells
 from vfslab.teach.explorer.places import KINDS, LETTERS, NAMES
 from vfslab.tools.image import ImageError
 
-MOST_CELLS = 4096
+MOST_CELLS, COLUMNS = 4096, 64
 MOST_BITMAPS = 256
 MOST_DESCRIPTORS = 1 << 17
 BY_BLOCK = 1 << 16  # up to so many blocks a letter is kept for each block first
@@ -30,7 +30,9 @@ def cell_size(blocks: int, most: int) -> int:
     return size
 
 
-def block_cells(view: Any, first: int, last: int, heading: str, most: int = MOST_CELLS, columns: int = 64) -> Cells:
+def block_cells(
+    view: Any, first: int, last: int, heading: str, most: int = MOST_CELLS, columns: int = COLUMNS
+) -> Cells:
     """Return the map of blocks first to last."""
     last = max(first, min(last, view.disk.end - 1))
     size = cell_size(last - first + 1, most)
@@ -171,3 +173,25 @@ def spread(
     for cell in cells:
         part = min(high, first + (cell + 1) * size - 1) - max(low, first + cell * size) + 1
         used[cell] += weight * taken * part / (end - start + 1)
+
+
+# --- bitmaps ------------------------------------------------------------------------------------------
+
+
+def bits_of(data: bytes) -> str:
+    """Return the bits of a bitmap as zeros and ones, the lowest bit of a byte first."""
+    return "".join(f"{byte:08b}"[::-1] for byte in data)
+
+
+def bit_cells(bits: str, unit: str, first: int, count: int, heading: str, per_bit: int = 1) -> Cells:
+    """Return zeros and ones as a map of count things; rows at the end in which nothing is in use are left out."""
+    bits = bits[: -(-count // per_bit)]
+    size = cell_size(len(bits), MOST_CELLS)
+    held = (bits.rfind("1") // (size * COLUMNS) + 2) * size * COLUMNS  # one free row behind the last in use
+    rest = max(0, len(bits) - held) * per_bit
+    pieces = [bits[start : start + size] for start in range(0, min(len(bits), held), size)]
+    letters = "".join("u" if "1" in piece else "." for piece in pieces)
+    fill = "".join(str(-(-piece.count("1") * 8 // len(piece))) for piece in pieces)
+    note = f"The {rest} {unit}s behind them are free" if rest else ""
+    names = {".": "free", "u": "in use"}
+    return Cells(heading, unit, first, first + count - rest - 1, size * per_bit, COLUMNS, letters, fill, names, note)

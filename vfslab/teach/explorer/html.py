@@ -14,7 +14,7 @@ from vfslab.teach.explorer.page import Cells, Dump, Facts, Link, Page, Rich, Spa
 from vfslab.teach.explorer.places import KINDS
 
 PER_LINE = 16
-SMALL, LARGE = 6, 17  # pixels of a cell
+SMALL, MIDDLE, LARGE = 6, 8, 17  # pixels of a cell
 MOST_LETTERED = 1024
 # letter of a kind: pattern drawn over its colour, so that colour alone never tells
 PATTERNS = {"S": "cross", "G": "up", "R": "dots", "B": "lines", "I": "bars", "T": "down", "J": "grid", "L": "dots",
@@ -57,7 +57,7 @@ def to_html(page: Page, links: Links, ident: str) -> str:
     """Return the notes and parts of a page; ident makes the ids in it unique."""
     out = []
     for kind, note in page.notes:
-        sign = '<b class="vx-sign">Damage:</b> ' if kind == "bad" else ""
+        sign = '<b class="vx-sign">Damage:</b> ' if kind == "bad" else ""  # colour alone would not tell
         out.append(f'<p class="vx-{kind}">{sign}{rich(note, links)}</p>')
     for number, part in enumerate(page.parts):
         if part.heading:
@@ -97,7 +97,7 @@ def table_html(table: Table, links: Links) -> str:
 
 def cells_html(cells: Cells, ident: str, size: int = 0) -> str:
     """Return a map as SVG, the legend below it, and what one cell stands for."""
-    size = size or (LARGE if len(cells.letters) <= MOST_LETTERED and cells.columns <= 32 else 11)
+    size = size or (LARGE if len(cells.letters) <= MOST_LETTERED and cells.columns <= 32 else MIDDLE)
     each = f"{cells.per_cell} {cells.unit}s" if cells.per_cell > 1 else f"one {cells.unit}"
     note = f" {escape(cells.note)}." if cells.note else ""
     return (

@@ -128,6 +128,10 @@ class Page:
         """Add a note of damage."""
         self.notes.append(("bad", list(text)))
 
+    def no(self, *text: Rich) -> None:
+        """Add a note that there is no such thing, which may be nobody's fault but that of the address."""
+        self.notes.append(("no", list(text)))
+
     def say(self, *text: Rich) -> None:
         """Add a note that is no damage."""
         self.notes.append(("info", list(text)))

@@ -14,6 +14,7 @@ from vfslab.fs.ext4.format import (
 )
 from vfslab.lib.ondisk import FormatError
 from vfslab.teach.explorer import checksums
+from vfslab.teach.explorer.blockmap import bit_cells, bits_of
 from vfslab.teach.explorer.fields import (
     attribute_block_spans,
     directory_spans,
@@ -26,15 +27,13 @@ from vfslab.teach.explorer.fields import (
 )
 from vfslab.teach.explorer.inodes import summary
 from vfslab.teach.explorer.names import parse
-from vfslab.teach.explorer.page import Cells, Link, Page, Rich, Span, to_block, to_byte, to_group, to_inode
+from vfslab.teach.explorer.page import Link, Page, Rich, Span, to_block, to_byte, to_group, to_inode
 from vfslab.teach.explorer.pages_image import told, verdict
 from vfslab.teach.explorer.places import KINDS
 from vfslab.tools.image import ImageError
 from vfslab.user.text import printable
 
 BARE_BLOCK = 4096  # bytes of a block when no superblock tells
-MOST_CELLS = 4096
-BITS = {".": "free", "u": "in use"}
 
 
 def block(image: Any, number: int, effort: int | None = None, marked: int = -1) -> Page:
@@ -174,24 +173,30 @@ def place_spans(image: Any, place: Any, number: int, data: bytes, page: Page) ->
     if place.kind == "inode bitmap":
         first = place.group * disk.sb.s_inodes_per_group + 1
         count = min(disk.sb.s_inodes_per_group, 8 * disk.block_size)
-        page.parts.append(bit_cells(data, "inode", first, count, f"Inodes {first} to {first + count - 1}"))
+        page.parts.append(bit_cells(bits_of(data), "inode", first, count, f"Inodes {first} to {first + count - 1}"))
+        return bit_spans(data, f"inodes {first}-{first + count - 1}", count)
     if place.kind == "block bitmap":
         low, high = disk.group_range(place.group)
         count = min(max(1, high - low + 1), 8 * disk.block_size * disk.per_cluster)
-        page.parts.append(bit_cells(data, "block", low, count, f"Blocks {low} to {low + count - 1}", disk.per_cluster))
+        page.parts.append(
+            bit_cells(bits_of(data), "block", low, count, f"Blocks {low} to {low + count - 1}", disk.per_cluster)
+        )
+        return bit_spans(data, f"blocks {low}-{low + count - 1}", -(-count // disk.per_cluster))
     return []
 
 
-def bit_cells(data: bytes, unit: str, first: int, count: int, heading: str, per_bit: int = 1) -> Cells:
-    """Return the bits of a bitmap as a map."""
-    bits = "".join(f"{byte:08b}"[::-1] for byte in data)[: -(-count // per_bit)]
-    size = 1
-    while -(-len(bits) // size) > MOST_CELLS:
-        size *= 2
-    pieces = [bits[start : start + size] for start in range(0, len(bits), size)]
-    letters = "".join("u" if "1" in piece else "." for piece in pieces)
-    fill = "".join(str(-(-piece.count("1") * 8 // len(piece))) for piece in pieces)
-    return Cells(heading, unit, first, first + count - 1, size * per_bit, 64, letters, fill, dict(BITS))
+def bit_spans(data: bytes, told: str, count: int) -> list[Span]:
+    """Return the two fields of a bitmap: bits that count, and those behind them."""
+    used = min(count // 8, len(data))
+    spans = [
+        Span(0, used, "bits", told, "one bit for each, the lowest bit of a byte first; 1 is in use", "bitmap", told)
+    ]
+    if used < len(data):
+        shown = "all set" if set(data[used:]) == {0xFF} else "not all set"
+        spans.append(
+            Span(used, len(data) - used, "padding", shown, "bits behind the last one are set by mke2fs", "bitmap")
+        )
+    return spans
 
 
 def descriptor_rows(image: Any, place: Any, number: int) -> list[Span]:
@@ -300,7 +305,7 @@ def byte(image: Any, offset: int) -> Page:
     if number >= disk.end:
         return bare(image, offset // BARE_BLOCK, offset % BARE_BLOCK)
     page = block(image, number, marked=inside)
-    page.title = f"Byte {offset:#x}: in {page.title[0].lower()}{page.title[1:]}"
+    page.title = f"Byte {offset:#x}, in {page.title[0].lower()}{page.title[1:]}"
     found = next((span for span in page.dump.spans if span.offset <= page.dump.marked < span.offset + span.size), None)
     facts = page.parts[0]
     facts.rows.insert(0, ("Block", [to_block(number), f", {inside} bytes in ({inside:#x})"]))

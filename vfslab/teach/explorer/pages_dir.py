@@ -25,7 +25,7 @@ def directory(image: Any, number: int, start: int | None = None) -> Page:
     if paths:
         facts.add("Path", Link(paths[0], paths[0]))
     if not S_ISDIR(view.i_mode):
-        page.bad(f"Inode {number} is no directory.")
+        page.no(f"Inode {number} is no directory.")
         return page
     if view.i_flags & EXT4_ENCRYPT_FL:
         page.say("The names are encrypted: what stands here is not what a user with the key sees.")
@@ -102,7 +102,7 @@ def path(image: Any, wanted: bytes) -> Page:
     shown = printable(wanted)
     if not ino:
         page = Page(shown, f"{shown}: not found")
-        page.bad(printable(steps[-1].why if steps else "no path"))
+        page.no(printable(steps[-1].why if steps else "no path"))
         last = steps[-1].dir if steps else 2
         page.say("The directory where it ended: ", Link(f"entries of inode {last}", f"dir {last}"))
     else:

@@ -7,13 +7,13 @@ from typing import Any
 from vfslab.fs.ext4.format import EXT4_EXTENTS_FL, EXT4_INDEX_FL, INODE_FLAGS
 from vfslab.include.uapi.stat import S_ISDIR, S_ISLNK, S_ISREG
 from vfslab.teach.explorer import checksums
+from vfslab.teach.explorer.blockmap import bit_cells
 from vfslab.teach.explorer.fields import inode_spans, short, window
 from vfslab.teach.explorer.inodes import PURPOSES, device_number, is_inline, kind_of, when
 from vfslab.teach.explorer.maps import is_mapped
 from vfslab.teach.explorer.names import attributes, content, ibody, link_target, short_runs
 from vfslab.teach.explorer.page import (
     MOST_ROWS,
-    Cells,
     Facts,
     Link,
     Page,
@@ -30,7 +30,6 @@ from vfslab.tools.image import ImageError
 from vfslab.user.text import filemode, printable
 
 FEW, PREVIEW = 12, 240
-MOST_CELLS = 4096
 
 
 def inode(image: Any, number: int) -> Page:
@@ -188,6 +187,8 @@ def preview(image: Any, page: Page, view: Any) -> None:
     except ImageError as error:
         page.bad(f"Its content cannot be read: {printable(str(error))}")
         return
+    if b"\0" in first:
+        return  # no text: its blocks are shown as bytes
     facts = page.facts("It begins")
     for number, line in enumerate(first.split(b"\n")[:FEW], 1):
         facts.add(f"line {number}", printable(line.replace(b"\t", b"    "))[: 2 * FEW + PREVIEW])
@@ -250,15 +251,8 @@ def inodes(image: Any, first: int | None = None, last: int | None = None) -> Pag
     page = Page(f"inodes {first}-{last}", f"Inodes {first} to {last}")
     table = Table("In use", ["inode", "mode", "links", "size", "what", "name"])
     bits, reached = scan(image, first, last, table)
-    size = 1
-    while -(-len(bits) // size) > MOST_CELLS:
-        size *= 2
-    pieces = [bits[start : start + size] for start in range(0, len(bits), size)]
-    letters = "".join("u" if "1" in piece else "." for piece in pieces)
-    fill = "".join(str(-(-piece.count("1") * 8 // len(piece))) for piece in pieces)
-    names = {".": "free", "u": "in use"}
-    if pieces:
-        page.parts.append(Cells("", "inode", first, first + len(bits) - 1, size, 64, letters, fill, names))
+    if bits:
+        page.parts.append(bit_cells(bits, "inode", first, len(bits), ""))
     if reached < last:
         table.note = [Link("inodes after", f"inodes {reached + 1}-{last}")]
     page.parts.append(table)

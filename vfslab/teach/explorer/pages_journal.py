@@ -36,7 +36,7 @@ def journal(image: Any, start: int | None = None) -> Page:
     page = Page("journal", "The journal")
     found = image.places.journal()
     if not found:
-        page.bad("There is no journal inside this filesystem, or its inode cannot be read.")
+        page.no("There is no journal inside this filesystem, or its inode cannot be read.")
         return page
     try:
         data = image.disk.block(place_of(found, 0))

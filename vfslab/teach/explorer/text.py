@@ -14,7 +14,7 @@ def to_text(page: Page) -> str:
     """Return a page as text; it ends with a newline."""
     lines = [f"{page.title}    [{page.address}]", "=" * min(len(page.title), WIDTH)]
     for kind, note in page.notes:
-        lines += textwrap.wrap(("! " if kind == "bad" else "  ") + plain(note), WIDTH, subsequent_indent="  ")
+        lines += textwrap.wrap(("  " if kind == "info" else "! ") + plain(note), WIDTH, subsequent_indent="  ")
     for part in page.parts:
         lines.append("")
         if part.heading:
