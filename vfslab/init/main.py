@@ -67,8 +67,11 @@ DRIVERS = (mem.chr_dev_init, brd.brd_init, loop.loop_init)
 LEAST_MEMORY = 1 << 20
 
 
-def start_kernel(memory: int = 64 << 20) -> Kernel:
-    """Return a running kernel whose caches take at most about memory bytes: ramfs on /, devices in /dev."""
+def start_kernel(memory: int = 64 << 20, devices: bool = True) -> Kernel:
+    """Return a running kernel whose caches take at most about memory bytes: ramfs on /, devices in /dev.
+
+    Without devices there is no /dev, and no path is walked: a kernel whose path walk is still to be written boots too.
+    """
     if memory < LEAST_MEMORY:
         raise ValueError(f"a kernel needs at least {LEAST_MEMORY} bytes of memory")
     kernel = Kernel()
@@ -89,8 +92,9 @@ def start_kernel(memory: int = 64 << 20) -> Kernel:
         namespace.init_mount_tree(kernel, kernel.file_systems[b"ramfs"])
         for init in (blkdev_init, chrdev_init, devtmpfs_init, *DRIVERS):
             init(kernel)
-        namei_ops.sys_mkdirat(AT_FDCWD, b"/dev", 0o755)
-        namespace.sys_mount(b"devtmpfs", b"/dev", b"devtmpfs", 0, None)
+        if devices:
+            namei_ops.sys_mkdirat(AT_FDCWD, b"/dev", 0o755)
+            namespace.sys_mount(b"devtmpfs", b"/dev", b"devtmpfs", 0, None)
     return kernel
 
 
