@@ -345,23 +345,35 @@ def names_of(cls: type, wanted: tuple[str, ...]) -> tuple[str, ...]:
 def reader(cls: type, names: tuple[str, ...]) -> Callable[[Any], tuple]:
     """Return a function that reads these members of an object at once, without bringing late ones into being."""
     parts = [name.partition(".") for name in names]
-    plain = all(not dot and not _is_late(cls, head) for head, dot, _ in parts)
-    if plain and len(names) > 1:
-        return attrgetter(*names)
+    late = {place for place, (head, _, _) in enumerate(parts) if _is_late(cls, head)}
+    # a late member is read as _nr, which is always there, and then once more through its slot
+    get = attrgetter("_nr", "_nr", *("_nr" if place in late else name for place, name in enumerate(names)))
     slots = [(getattr(cls, head).__get__, attrgetter(rest) if dot else None) for head, dot, rest in parts]
+    late_slots = [(place, *slots[place]) for place in sorted(late)]
 
     def read(obj: Any) -> tuple:
         obj._slab  # noqa: B018 - a freed object says so here; its slots would not
-        values = []
-        for slot, rest in slots:
-            try:
-                value = slot(obj)
-                values.append(value if rest is None or value is None else rest(value))
-            except AttributeError:
-                values.append(_UNTOUCHED)
-        return tuple(values)
+        try:
+            values = get(obj)[2:]
+        except AttributeError:  # an embedded structure that is not there yet: one by one
+            return tuple(through(obj, slot, rest) for slot, rest in slots)
+        if late_slots:
+            values = list(values)
+            for place, slot, rest in late_slots:
+                values[place] = through(obj, slot, rest)
+            return tuple(values)
+        return values
 
     return read
+
+
+def through(obj: Any, slot: Callable, rest: Callable | None) -> Any:
+    """Return a member, or a member of the structure embedded there; _UNTOUCHED if it never came into being."""
+    try:
+        value = slot(obj)
+        return value if rest is None or value is None else rest(value)
+    except AttributeError:
+        return _UNTOUCHED
 
 
 def buffer(value: bytearray | memoryview, head: int) -> Bytes:
