@@ -280,6 +280,39 @@ def test_what_cannot_be_opened_is_one_line(tmp_path, monkeypatch):
         assert "\n" not in str(told.value) and told.value._render_traceback_() == [f"explore: {told.value}"]
 
 
+def test_a_partition_is_opened_by_its_number(tmp_path):
+    table = bytearray(1 << 20)
+    entry = bytes([0, 0, 0, 0, 0x83, 0, 0, 0]) + (2048).to_bytes(4, "little") + (16 << 11).to_bytes(4, "little")
+    table[446:462], table[510:512] = entry, b"\x55\xaa"
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(table) + vfslab.deck_image())
+    assert "inode 16" in explore(f"{path}#1").text("/a123/b456/test.c")
+    for wrong, said in ((path, "partitioned, name one of"), (f"{path}#2", "no such partition")):
+        with pytest.raises(Unusable, match=said):
+            explore(wrong)
+
+
+def test_the_log_of_a_journal_is_told_as_debugfs_tells_it():
+    from tests import images
+    from tests.images.bases import bases
+
+    if "journal" not in bases():
+        pytest.skip("only a kernel leaves a journal that is worth replaying: " + str(e2fs.cannot_mount()))
+    path = images.build(bases()["journal"].spec)
+    said = e2fs.ask(path, "logdump")
+    true = [(int(number), int(block), kind) for number, kind, block in re.findall(
+        r"Found expected sequence (\d+), type \d+ \((descriptor|commit|revoke)[^)]*\) at block (\d+)", said)]  # fmt: skip
+    page = explore(path).page("journal")
+    rows = {(int(row[2]), int(row[0]), row[3]) for row in page.parts[-1].rows}
+    assert len(true) >= 3 and set(true) <= rows
+    tags = re.findall(r"FS block (\d+) logged at", e2fs.ask(path, "logdump -a"))
+    links = {
+        link for row in page.parts[-1].rows for link in (piece.address for piece in row[4] if hasattr(piece, "address"))
+    }
+    assert len(links & {f"block {tag}" for tag in tags}) > 3 or not tags
+    assert "needs_recovery" in explore(path).text()
+
+
 def test_a_bytearray_is_seen_as_it_is_now():
     data = bytearray(vfslab.deck_image())
     view = explore(data)
@@ -321,6 +354,17 @@ def test_without_any_superblock_there_are_bytes():
     assert "zeros" in view.text("block 3") or "0x" in view.text("block 3")
     assert "no superblock" in view.text("inode 2")
     json.dumps(view.payload())
+
+
+def test_the_word_of_a_kernel_is_told_with_links():
+    data = bytearray(vfslab.deck_image())
+    assert "Its metadata is right" in explore(data).text("mount")
+    data[0x23780 + 4] ^= 3
+    view = explore(data)
+    page = view.page("mount")
+    assert "inode 16: checksum invalid" in to_text(page) and "inode 16" in page.links()
+    data[1024 + 56] ^= 1
+    assert "cannot be mounted" in view.text("mount") and "s_magic" in view.text("mount")
 
 
 def test_two_owners_of_one_block_are_told():

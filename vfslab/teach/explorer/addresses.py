@@ -1,7 +1,7 @@
 """What one may type into the address line, and the page it leads to.
 
     super · groups · group 0 · map · blocks 0-4095 · block 35 · inodes 1-32 · inode 16 · extents 16 · dir 2
-    names 16 · journal · /a123/b456/test.c · byte 0x23680 · help
+    names 16 · journal · mount · /a123/b456/test.c · byte 0x23680 · help
 
 A number may be decimal or hexadecimal (0x...). An address that makes no sense gives a page that says what does.
 """
@@ -16,7 +16,7 @@ from typing import Any
 from vfslab.kernel.errno import KernelError
 from vfslab.lib.kstruct import KernelBug
 from vfslab.lib.ondisk import FormatError
-from vfslab.teach.explorer import pages_block, pages_dir, pages_image, pages_inode, pages_journal
+from vfslab.teach.explorer import pages_block, pages_dir, pages_image, pages_inode, pages_journal, pages_mount
 from vfslab.teach.explorer.page import Link, Page
 from vfslab.tools.image import ImageError
 from vfslab.user.text import printable
@@ -37,6 +37,7 @@ HELP = (
     ("names 2", "all paths of an inode"),
     ("/", "a path, looked up name by name; odd bytes are written \\xNN"),
     ("journal", "the log: its superblock and blocks; journal 64: from its block 64 on"),
+    ("mount", "what a kernel says: the mount, and a check of the metadata"),
     ("byte 0x400", "the structure that a byte of the device belongs to"),
 )
 
@@ -55,6 +56,7 @@ FORMS: tuple[tuple[str, Callable[..., Page], bool], ...] = (
     (rf"extents {NUMBER}(?: from {NUMBER})?", pages_inode.extents, True),
     (rf"dir {NUMBER}(?: from {NUMBER})?", pages_dir.directory, True),
     (rf"names {NUMBER}", pages_dir.names, True),
+    (r"mount", pages_mount.mount, False),
     (rf"journal(?: (?:from )?{NUMBER})?", pages_journal.journal, True),
 )
 

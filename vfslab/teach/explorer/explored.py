@@ -48,6 +48,9 @@ class Explored:
             self.source, self.name = source.open_source(image)
         self.size = 0
         self._sb = sb
+        self.given = None if self.process else image  # what a kernel could mount
+        if image is None:
+            self.given = self.source.data
         self.load()
 
     def load(self) -> None:

@@ -5,6 +5,7 @@ Which fields lead somewhere (a block number, an inode number) is told by FIELD_L
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from vfslab.fs.ext4.format import (
@@ -28,11 +29,18 @@ from vfslab.fs.ext4.format import (
 from vfslab.fs.jbd2.format import (
     JBD2_COMMIT_BLOCK,
     JBD2_DESCRIPTOR_BLOCK,
+    JBD2_FEATURE_INCOMPAT_64BIT,
+    JBD2_FEATURE_INCOMPAT_CSUM_V2,
+    JBD2_FEATURE_INCOMPAT_CSUM_V3,
+    JBD2_FLAG_LAST_TAG,
+    JBD2_FLAG_SAME_UUID,
     JBD2_MAGIC_NUMBER,
     JBD2_REVOKE_BLOCK,
     JBD2_SUPERBLOCK_V1,
     JBD2_SUPERBLOCK_V2,
     commit_header,
+    journal_block_tag,
+    journal_block_tag3,
     journal_header,
     journal_revoke_header,
     journal_superblock,
@@ -205,8 +213,11 @@ def tree_spans(data: bytes) -> list[Span]:
     return spans
 
 
-def journal_spans(data: bytes) -> list[Span]:
-    """Return the fields of a block of the journal that begins with its magic number; none for data."""
+def journal_spans(data: bytes, features: int | None = None) -> list[Span]:
+    """Return the fields of a block of the journal that begins with its magic number; none for data.
+
+    features: s_feature_incompat of the journal's superblock, to read the tags and revoked blocks by.
+    """
     if int.from_bytes(data[:4], "big") != JBD2_MAGIC_NUMBER:
         return []
     kind = int.from_bytes(data[4:8], "big")
@@ -217,7 +228,37 @@ def journal_spans(data: bytes) -> list[Span]:
         JBD2_SUPERBLOCK_V2: journal_superblock,
         JBD2_DESCRIPTOR_BLOCK: journal_header,
     }
-    return spans_of(layouts.get(kind, journal_header)(data))
+    spans = spans_of(layouts.get(kind, journal_header)(data))
+    if features is not None and kind == JBD2_DESCRIPTOR_BLOCK:
+        for number, (at, size, block) in enumerate(tags(features, data)):
+            spans.append(Span(at, size, f"tag {number}", str(block), "where a block of data belongs", "journal_block_tag",
+                              f"block {block}"))  # fmt: skip
+    if features is not None and kind == JBD2_REVOKE_BLOCK:
+        size = 8 if features & JBD2_FEATURE_INCOMPAT_64BIT else 4
+        for at in range(
+            journal_revoke_header.size, min(journal_revoke_header(data).r_count, len(data)) - size + 1, size
+        ):
+            block = int.from_bytes(data[at : at + size], "big")
+            spans.append(
+                Span(at, size, "block", str(block), "not to be replayed from before", "revoked", f"block {block}")
+            )
+    return spans[:MOST_SPANS]
+
+
+def tags(features: int, data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield (offset, bytes, block of the filesystem) of the tags of a descriptor block, as the features shape them."""
+    at, wide = journal_header.size, features & JBD2_FEATURE_INCOMPAT_64BIT
+    while at + journal_block_tag3.size <= len(data):
+        if features & JBD2_FEATURE_INCOMPAT_CSUM_V3:
+            tag: Any = journal_block_tag3(data, at)
+            size = tag.size
+        else:
+            tag = journal_block_tag(data, at)
+            size = (12 if wide else 8) + (2 if features & JBD2_FEATURE_INCOMPAT_CSUM_V2 else 0)
+        yield at, size, tag.t_block if wide else tag.t_blocknr
+        at += size + (0 if tag.t_flags & JBD2_FLAG_SAME_UUID else 16)  # a UUID follows
+        if tag.t_flags & JBD2_FLAG_LAST_TAG:
+            return
 
 
 def attribute_block_spans(data: bytes) -> list[Span]:

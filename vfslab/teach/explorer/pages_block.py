@@ -12,6 +12,7 @@ from vfslab.fs.ext4.format import (
     ext4_super_block,
     mmp_struct,
 )
+from vfslab.fs.jbd2.format import journal_superblock
 from vfslab.lib.ondisk import FormatError
 from vfslab.teach.explorer import checksums
 from vfslab.teach.explorer.blockmap import bit_cells, bits_of
@@ -26,6 +27,7 @@ from vfslab.teach.explorer.fields import (
     window,
 )
 from vfslab.teach.explorer.inodes import summary
+from vfslab.teach.explorer.maps import place_of
 from vfslab.teach.explorer.names import parse
 from vfslab.teach.explorer.page import Link, Page, Rich, Span, to_block, to_byte, to_group, to_inode
 from vfslab.teach.explorer.pages_image import told, verdict
@@ -262,8 +264,16 @@ def claim_spans(image: Any, claim: Any, number: int, data: bytes, page: Page) ->
             page.bad(f"The entries break off: {problem}.")
         return directory_spans(data)
     if claim.kind == "journal":
-        return journal_spans(data)
+        return journal_spans(data, journal_features(image))
     return recognised(data)[1] if claim.kind == "own" else []
+
+
+def journal_features(image: Any) -> int:
+    """Return s_feature_incompat of the journal's superblock, 0 if it cannot be read."""
+    try:
+        return journal_superblock(image.disk.block(place_of(image.places.journal(), 0))).s_feature_incompat
+    except ImageError:
+        return 0
 
 
 def recognised(data: bytes) -> tuple[str, list[Span]]:

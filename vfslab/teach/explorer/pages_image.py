@@ -41,6 +41,7 @@ def overview(image: Any) -> Page:
     if disk is None:
         page.bad(printable(image.wrong or ""))
         page.bad("No copy of the superblock was found: there are bytes to look at, nothing more.")
+        page.say(Link("What a kernel says of it", "mount"), ", ", Link("bytes from the beginning", "byte 0"))
         page.dump = window(SUPERBLOCK_OFFSET, image.first_super(), spans_of(ext4_super_block(image.first_super())))
         return page
     notes_of(image, page)
@@ -112,6 +113,7 @@ def ways(image: Any, facts: Facts) -> None:
         for group in copies[:12]:
             links += [", " if links else "", to_block(disk.first_block(group))]
         facts.add("Copies of the superblock", "blocks ", *links, " ..." if len(copies) > 12 else "")
+    facts.add("A kernel's word", Link("mount it and check its metadata", "mount"))
     facts.add("What can be typed", Link("help", "help"))
 
 

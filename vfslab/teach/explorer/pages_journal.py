@@ -7,19 +7,12 @@ from typing import Any
 from vfslab.fs.jbd2.format import (
     BLOCK_TYPES,
     JBD2_COMMIT_BLOCK,
-    JBD2_FEATURE_INCOMPAT_64BIT,
-    JBD2_FEATURE_INCOMPAT_CSUM_V2,
-    JBD2_FEATURE_INCOMPAT_CSUM_V3,
-    JBD2_FLAG_LAST_TAG,
-    JBD2_FLAG_SAME_UUID,
     JBD2_MAGIC_NUMBER,
     commit_header,
-    journal_block_tag,
-    journal_block_tag3,
     journal_header,
     journal_superblock,
 )
-from vfslab.teach.explorer.fields import journal_spans, window
+from vfslab.teach.explorer.fields import journal_spans, tags, window
 from vfslab.teach.explorer.inodes import timestamp
 from vfslab.teach.explorer.maps import place_of
 from vfslab.teach.explorer.page import Link, Page, Rich, Table, to_block, to_inode
@@ -98,26 +91,8 @@ def told(jsb: Any, kind: int, data: bytes) -> Rich:
     if kind != 1:
         return ""
     out: list[Rich] = []
-    for count, block in enumerate(tags(jsb.s_feature_incompat, data)):
+    for count, (_, _, block) in enumerate(tags(jsb.s_feature_incompat, data)):
         if count == MOST_TAGS:
             return [*out, " ..."]
         out += [" " if out else "", to_block(block)]
     return out
-
-
-def tags(features: int, data: bytes) -> Any:
-    """Yield the blocks of the filesystem whose new content follows a descriptor block."""
-    at = 12
-    wide = features & JBD2_FEATURE_INCOMPAT_64BIT
-    while at + 16 <= len(data):
-        if features & JBD2_FEATURE_INCOMPAT_CSUM_V3:
-            tag: Any = journal_block_tag3(data, at)
-            at += 16
-        else:
-            tag = journal_block_tag(data, at)
-            at += (12 if wide else 8) + (2 if features & JBD2_FEATURE_INCOMPAT_CSUM_V2 else 0)
-        yield tag.t_block if wide else tag.t_blocknr
-        if not tag.t_flags & JBD2_FLAG_SAME_UUID:
-            at += 16
-        if tag.t_flags & JBD2_FLAG_LAST_TAG:
-            return

@@ -25,11 +25,11 @@ export function render({el, data, ask, label, onPush}) {
     });
   const bar = make("div", {className: "vx-bar", role: "toolbar", "aria-label": "Explorer"}, back, forth, form, ...ways, twinButton);
   const chips = make("div", {className: "vx-chips", role: "group", "aria-label": "Pages of this chapter"});
-  const side = make("div", {className: "vx-side", role: "region", "aria-label": "Overview", tabIndex: -1});
+  const side = make("div", {className: "vx-side", role: "group", "aria-label": "Overview", tabIndex: -1});
   const title = make("h3", {tabIndex: -1});
-  const page = make("div", {className: "vx-page", role: "region", "aria-label": "Page", tabIndex: -1});
-  const bytes = make("div", {className: "vx-bytes", role: "region", "aria-label": "Bytes"});
-  const twin = make("pre", {className: "vx-twin", tabIndex: 0, hidden: true, role: "region", "aria-label": "Page as text"});
+  const page = make("div", {className: "vx-page", role: "group", "aria-label": "Page", tabIndex: -1});
+  const bytes = make("div", {className: "vx-bytes", role: "group", "aria-label": "Bytes"});
+  const twin = make("pre", {className: "vx-twin", tabIndex: 0, hidden: true, role: "group", "aria-label": "Page as text"});
   const status = make("div", {className: "vx-status", role: "status", "aria-live": "polite"});
   const body = make("div", {className: "vx-body"}, side, page);
   const root = make("div", {className: "vx vx-live", role: "region", "aria-label": label}, bar, chips, body, bytes, twin, status);
