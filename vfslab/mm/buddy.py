@@ -27,7 +27,7 @@ Always true
 
 from __future__ import annotations
 
-import mmap
+import sys
 
 from vfslab.include.mm_types import PAGE_SHIFT, Lruvec
 
@@ -41,13 +41,15 @@ def free_area_init(node: Lruvec) -> None:
     time that single pages would. A host without them has nothing to gain, and node has no frames.
     """
     frames = node.limit_pages >> MAX_PAGE_ORDER << MAX_PAGE_ORDER
-    if not hasattr(mmap, "MADV_HUGEPAGE") or not frames:
+    if sys.platform != "linux" or not frames:
         return
+    import mmap  # not every host has it
+
     try:
         memory = mmap.mmap(-1, frames << PAGE_SHIFT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         memory.madvise(mmap.MADV_HUGEPAGE)
-    except OSError:
-        return  # the host cannot promise so much at once
+    except (OSError, AttributeError):
+        return  # the host cannot promise so much at once, or has no huge pages
     node.memory = memoryview(memory)
     node.free_area = [set() for _ in range(MAX_PAGE_ORDER)]
     node.free_area.append(set(range(0, frames, 1 << MAX_PAGE_ORDER)))
