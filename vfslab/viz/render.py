@@ -1,6 +1,7 @@
 """DOT to SVG, with whatever engine is at hand.
 
-    pygraphviz (a wheel with Graphviz inside)  else  the program `dot`  else  the DOT text with a hint
+    viz.js in a browser's Python  else  pygraphviz (a wheel with Graphviz inside)  else  the program `dot`
+    else  the text twin with a hint
 
 No engine is needed to draw text twins. A browser draws DOT itself.
 """
@@ -14,6 +15,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from html import escape
+
+from vfslab.viz import browser
 
 HINT = "no Graphviz found: `pip install pygraphviz` brings one along, or install the program `dot`"
 
@@ -29,17 +32,17 @@ def to_svg(dot: str, alt: str = "", title: str = "") -> str:
 
 def layout(dot: str, form: str) -> str:
     """Return DOT laid out, in one of Graphviz's formats ("svg", "json0"); NoEngine if no engine is installed."""
-    for engine in (_pygraphviz, _program):
+    for engine in (browser.layout, _pygraphviz, _program):
         told = engine(dot, form)
         if told is not None:
             return told
-    raise NoEngine(HINT)
+    raise NoEngine(browser.SOON if browser.begin() else HINT)
 
 
 def engine_name() -> str | None:
-    """Return which engine draws here: "pygraphviz", "dot" or None."""
-    for name, engine in (("pygraphviz", _pygraphviz), ("dot", _program)):
-        if engine("digraph g { a }") is not None:
+    """Return which engine draws here: "viz.js", "pygraphviz", "dot" or None."""
+    for name, engine in (("viz.js", browser.layout), ("pygraphviz", _pygraphviz), ("dot", _program)):
+        if engine("digraph g { a }", "svg") is not None:
             return name
     return None
 
@@ -89,3 +92,6 @@ def _accessible(svg: str, title: str, alt: str) -> str:
     opened = head[0].replace("<svg", '<svg role="img" style="max-width: 100%; height: auto"', 1)
     said = f"<title>{escape(title)}</title><desc>{escape(alt)}</desc>"
     return opened + said + svg[head.end() :]
+
+
+browser.begin()

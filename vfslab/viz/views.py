@@ -15,6 +15,8 @@ from types import MappingProxyType
 
 PATH_WALK = MappingProxyType(
     {
+        "TaskStruct": ("comm", "fs"),
+        "FsStruct": ("root.dentry", "pwd.dentry"),
         "Nameidata": ("last", "path.mnt", "path.dentry", "inode", "remaining", "depth", "stack", "name"),
         "Saved": ("link.dentry", "name"),
         "Filename": ("name",),

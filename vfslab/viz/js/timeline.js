@@ -90,7 +90,7 @@ class Film {
     this.status = make("p", {class: "v-status", role: "status", "aria-live": "polite"});
     this.main = make("div", {class: "v-main"}, data.calls?.length ? this.buildTree() : null, this.buildStage());
     this.root = make("section", {class: "vfslab-face vfslab-timeline", "aria-label": this.label, "data-lm-suppress-shortcuts": "true",
-      onkeydown: (event) => this.key(event)},
+      onkeydown: (event) => this.key(event), onpointerdown: (event) => this.help.contains(event.target) || (this.help.open = false)},
       make("header", {class: "v-top"}, make("strong", {}, data.title), this.count > 1 ? make("span", {class: "v-soft"}, plural(this.count, "step")) : null, this.buildHelp()),
       this.buildBar(), this.status, this.main, this.buildDetails());
     if (!this.count) this.status.textContent = "Nothing was traced.";
@@ -133,7 +133,7 @@ class Film {
     ];
     if (this.count > 1) lines.push(["← → Home End", "one step, first, last; a folded call is stepped over"], ["Tab, Enter", "from object to object; details of one"]);
     const list = make("dl", {}, ...lines.flatMap(([sign, meaning]) => [make("dt", {}, sign), make("dd", {}, meaning)]));
-    return make("details", {class: "v-help"}, make("summary", {}, this.count > 1 ? "Signs and keys" : "Signs"), list);
+    return this.help = make("details", {class: "v-help"}, make("summary", {}, this.count > 1 ? "Signs and keys" : "Signs"), list);
   }
 
   buildFinders() {
@@ -285,7 +285,7 @@ class Film {
     const typing = event.target.closest("input, select");
     if (typing && typing !== this.slider || event.ctrlKey || event.metaKey || event.altKey) return;
     const action = {ArrowRight: () => this.move(1), ArrowLeft: () => this.move(-1), ...typing && {ArrowUp: () => this.move(1), ArrowDown: () => this.move(-1)}, Home: () => this.goto(0), End: () => this.goto(this.count - 1),
-      PageDown: () => this.goto(this.step + 10), PageUp: () => this.goto(this.step - 10), Escape: () => this.choose(null)}[event.key];
+      PageDown: () => this.goto(this.step + 10), PageUp: () => this.goto(this.step - 10), Escape: () => { this.help.open = false; this.choose(null); }}[event.key];
     if (!action || this.count < 2 && event.key !== "Escape") return;
     event.preventDefault();
     action();
@@ -332,6 +332,7 @@ class Film {
     for (const part of this.data.marks[this.step]) this.part(part)?.classList.add(part.includes(".") ? "v-changed" : "v-new");
     this.ghosts(gone);
     this.arrows(before, near);
+    this.stage.classList.toggle("v-empty", !state.size);
     this.follow();
   }
 
@@ -531,11 +532,11 @@ class Film {
         if (!this.state.has(part)) return;
         const changed = marks.has(part) && !fresh;
         body.append(make("tr", {class: changed ? "v-changed" : undefined}, make("th", {scope: "row"}, name), make("td", {}, this.state.get(part)),
-          make("td", {}, heads.has(part) ? `points to ${heads.get(part)}` : "", changed ? " (changed)" : "")));
+          make("td", {}, heads.get(part) ?? "", changed ? " (changed)" : "")));
       });
     });
     this.table.replaceChildren(make("table", {}, make("caption", {}, `Objects in sight: ${this.data.notes[this.step] || this.data.title}`),
-      make("thead", {}, make("tr", {}, ...["member", "value", ""].map((name) => make("th", {scope: "col"}, name)))), body));
+      make("thead", {}, make("tr", {}, ...["member", "value", "points to"].map((name) => make("th", {scope: "col"}, name)))), body));
   }
 
   /* -- details of one object -- */
