@@ -172,6 +172,8 @@ def inline(root):
         os.unlink(f"{root}/inline/holed/n{number}")
     os.truncate(f"{root}/inline/f59", 30)
     put(f"{root}/inline/longer", 30)
+    with open(f"{root}/inline/zeros", "wb") as file:
+        file.truncate(5000)
     os.truncate(f"{root}/inline/longer", 100)
 
 

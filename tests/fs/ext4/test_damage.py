@@ -152,7 +152,6 @@ CASES = [
     Case("symlink-empty", "inode", "/long-link", offset=4, value=0),
     Case("indirect-out-of-range", "inode", PIECES, offset=40 + 48, value=0x0FFFFFFF, base="ext2"),
     Case("indirect-entry-out-of-range", "indirect", PIECES, offset=4 * 4, value=0x0FFFFFFF, base="ext2"),
-    Case("inline-too-long", "inode", "/f100", offset=4, value=5000, base="inline"),
     Case("inline-dir-rec-len", "inode", "/d3", offset=40 + 4 + 4, form="H", value=0, base="inline"),
 ]  # fmt: skip
 

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from tests.fs.ext4 import small
+from tests.images import e2fs
 from vfslab.fs.ext4.format import I_BLOCK_OFFSET
 
 pytestmark = pytest.mark.needs_program("mke2fs", "debugfs")
@@ -65,13 +66,22 @@ def test_N1_an_inode_without_the_attribute_is_damaged(files):
         assert f"inode #{ino}" in log
 
 
-def test_a_size_that_promises_more_is_damaged(files):
+def test_N2_behind_the_data_that_is_kept_are_zeros(files, tmp_path):
     data = bytearray(files[0])
     small.inode(data, 12 + SIZES.index(60)).i_size_lo = 5000
-    with small.mounted(data) as (p, log):
-        with pytest.raises(OSError):
-            small.read(p, "/mnt/f60")
-        assert "inline data of 60 bytes" in log
+    with small.mounted(data) as (p, _):
+        assert small.read(p, "/mnt/f60") == files[1][60] + bytes(4940)
+
+
+def test_N2_mke2fs_keeps_nothing_of_a_file_of_zeros(tmp_path):
+    tree, image = tmp_path / "tree", tmp_path / "image"
+    tree.mkdir()
+    for size in (150, 5000):
+        (tree / f"zeros{size}").write_bytes(bytes(size))
+    e2fs.run("mke2fs", "-q", "-t", "ext4", "-I", "256", "-O", "inline_data", "-d", tree, image, "4M")
+    assert "inline data: 60" in e2fs.run("debugfs", "-R", "stat zeros5000", image)
+    with small.mounted(image.read_bytes()) as (p, _):
+        assert [small.read(p, f"/mnt/zeros{size}") for size in (150, 5000)] == [bytes(150), bytes(5000)]
 
 
 @pytest.mark.parametrize("byte, value", [(4 + 4, 0), (4 + 4, 3), (4 + 5, 200), (4 + 6, 255)])

@@ -11,6 +11,7 @@ Left out: everything that writes, and so the conversion to blocks.
 
 Always true
   N1  the attribute is there, even if it is empty: an inode without it is damaged
+  N2  a file may be longer than what is kept of it: the rest is a hole. mke2fs makes such files of zeros alone
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def ext4_inline_content(inode: Inode) -> bytes:
 
 
 def ext4_read_inline_data(inode: Inode) -> bytes:
-    """Return the file's i_size bytes; EFSCORRUPTED if there is room for less."""
+    """Return the i_size bytes of a symlink; EFSCORRUPTED if there is room for less."""
     content = ext4_inline_content(inode)
     if inode.i_size > len(content):
         text = f"i_size {inode.i_size}, but inline data of {len(content)} bytes"
@@ -49,9 +50,9 @@ def ext4_read_inline_data(inode: Inode) -> bytes:
 
 
 def ext4_readpage_inline(inode: Inode, folio: Folio) -> None:
-    """Fill one locked folio of a file with inline data."""
+    """Fill one locked folio of a file with inline data; behind that data are zeros (N2)."""
     try:
-        data = ext4_read_inline_data(inode)
+        data = ext4_inline_content(inode)[: inode.i_size]
     except KernelError:
         folio_end_read(folio, False)
         raise
