@@ -329,7 +329,7 @@ def step_into(nd: Nameidata, dentry: Dentry, flags: int) -> bytes | None:
     Return the text of a symlink if that is to be walked instead, else None.
     """
     kind = dentry.d_flags & STEP_MASK
-    if kind == DCACHE_DIRECTORY_TYPE or kind == DCACHE_REGULAR_TYPE:  # noqa: SIM109  nothing on it, no link: go there
+    if kind == DCACHE_DIRECTORY_TYPE or kind == DCACHE_REGULAR_TYPE:  # nothing on it, no link: go there
         path = nd.path
         path.dentry.d_count -= 1  # not the last one: its child has one
         path.dentry = dentry
@@ -529,8 +529,7 @@ def path_lookupat(nd: Nameidata, flags: int) -> None:
         text = lookup_last(nd)
     if flags & LOOKUP_MOUNTPOINT:
         handle_lookup_down(nd)
-    if flags & LOOKUP_IS_SCOPED:
-        complete_walk(nd)
+    complete_walk(nd)
     if nd.flags & LOOKUP_DIRECTORY and nd.inode.i_mode & S_IFMT != S_IFDIR:
         raise ENOTDIR(nd.last)
 
