@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from vfslab.fs.ext4.format import EXT4_RESIZE_INO
 from vfslab.teach.explorer.page import Cells
 from vfslab.teach.explorer.places import KINDS, LETTERS, NAMES
 from vfslab.tools.image import ImageError
@@ -124,7 +125,11 @@ def by_count(view: Any, first: int, last: int, size: int) -> tuple[str, str, str
         spread(disk, group, first, last, size, used, by_bitmap, weight)
     known: list[dict[str, int]] = [{} for _ in range(cells)]
     found = [(run.disk, run.count, "J") for run in view.places.journal()]
-    found += [(claim.first, claim.count, LETTERS[claim.letter_kind]) for claim in view.owners.known(first, last)]
+    found += [
+        (claim.first, claim.count, LETTERS[claim.letter_kind])
+        for claim in view.owners.known(first, last)
+        if claim.ino != EXT4_RESIZE_INO and claim.kind != "journal"  # both are in other words among the rest
+    ]
     found += [(place.first, place.count, LETTERS[place.kind]) for place in view.places.within(first, last)]
     for place, count, letter in found:
         low, high = max(place, first) - first, min(place + count, last + 1) - first

@@ -15,7 +15,7 @@ from vfslab.teach.explorer.blockmap import block_cells
 from vfslab.teach.explorer.explored import Explored
 from vfslab.teach.explorer.html import SMALL, Links, Live, Static, cells_html, dump_html, facts_html, to_html
 from vfslab.teach.explorer.page import Cells, Facts, Page
-from vfslab.teach.explorer.pages_image import SHORTLY, summary
+from vfslab.teach.explorer.pages_image import MOST_OWNED, SHORTLY, summary
 from vfslab.teach.explorer.text import to_text
 from vfslab.tools.image import ImageError
 from vfslab.user.text import printable
@@ -120,7 +120,7 @@ class Explorer(Face):
         image = self.image
         last = image.disk.end - 1
         try:
-            image.owners.within(0, min(last, 1 << 16))
+            image.owners.within(0, last if image.owners.small else min(last, MOST_OWNED))
         except ImageError:
             pass  # the map shows what is known without them
         return block_cells(image, 0, last, "")

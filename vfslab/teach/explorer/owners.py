@@ -64,6 +64,11 @@ class Owners:
         self.problems: list[tuple[int, str]] = []
         self.special = {number: what for what, number in disk.linked_inodes()}
 
+    @property
+    def small(self) -> bool:
+        """True if the inodes in use are so few that all of them are read, whatever is asked for."""
+        return self.disk.inodes - self.disk.sb.s_free_inodes_count <= SMALL
+
     def of(self, block: int, effort: int = 1) -> Answer:
         """Return who owns a block, as far as the effort reaches."""
         return self.within(block, block, effort)
@@ -71,11 +76,10 @@ class Owners:
     def within(self, first: int, last: int, effort: int = 1) -> Answer:
         """Return who owns blocks from first to last; the search ends when one block alone is asked for and found."""
         budget = Budget(EFFORT * max(1, min(effort, 64)))
-        small = self.disk.inodes - self.disk.sb.s_free_inodes_count <= SMALL
         for group in self.order(first, last):
             if group not in self.groups and not self.read_group(group, budget):
                 break
-            if first == last and not small and any(self.hits(self.groups[group], first, last)):
+            if first == last and not self.small and any(self.hits(self.groups[group], first, last)):
                 break
         claims = [claim for kept in self.groups.values() for claim in self.hits(kept, first, last)]
         complete = len(self.groups) == self.disk.groups and not self.cut

@@ -7,6 +7,7 @@ from typing import Any
 from vfslab.fs.ext4.format import (
     EXT4_EXT_MAGIC,
     EXT4_ORPHAN_BLOCK_MAGIC,
+    EXT4_RESIZE_INO,
     EXT4_XATTR_MAGIC,
     SUPERBLOCK_OFFSET,
     ext4_super_block,
@@ -145,7 +146,7 @@ def owners(image: Any, page: Page, facts: Any, number: int, answer: Any) -> None
 
 def conflicts(page: Page, answer: Any) -> None:
     """Say it if two own the block, or an owner has a block that is free."""
-    foreign = {claim.ino for claim in answer.owners.claims if claim.ino != 7}
+    foreign = {claim.ino for claim in answer.owners.claims if claim.ino != EXT4_RESIZE_INO}
     if len(foreign) > 1:
         page.bad(f"{len(foreign)} inodes claim this block: {', '.join(map(str, sorted(foreign)[:16]))}")
     kinds = {(place.kind, place.group) for place in answer.places} - {("boot", 0)}

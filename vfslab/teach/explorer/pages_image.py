@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vfslab.fs.ext4.format import SUPERBLOCK_OFFSET, ext4_group_desc, ext4_super_block
+from vfslab.fs.ext4.format import EXT4_RESIZE_INO, SUPERBLOCK_OFFSET, ext4_group_desc, ext4_super_block
 from vfslab.teach.explorer import checksums
 from vfslab.teach.explorer.blockmap import bits_text, block_cells
 from vfslab.teach.explorer.checksums import Pair
@@ -276,7 +276,7 @@ def blocks(image: Any, first: int, last: int) -> Page:
         raise ImageError(f"{image.name}: block {first}: they are numbered 0 to {disk.end - 1}")
     last = min(last, disk.end - 1)
     page = Page(f"blocks {first}-{last}", f"Blocks {first} to {last}")
-    answer = image.owners.within(first, last) if last - first < MOST_OWNED else None
+    answer = image.owners.within(first, last) if last - first < MOST_OWNED or image.owners.small else None
     page.parts.append(cells(image, first, last, ""))
     page.marks = [(first, last)]
     page.parts.append(contents(image, first, last, answer))
@@ -297,7 +297,10 @@ def contents(image: Any, first: int, last: int, answer: Any) -> Table:
     rows: list[tuple[int, int, str, Rich]] = []
     for place in image.places.within(first, last):
         rows.append((place.first, place.count, KINDS[place.kind][1], to_group(place.group, f"group {place.group}")))
+    reserved = [place for place in image.places.within(first, last) if place.kind == "reserved"]
     for claim in answer.claims if answer else image.owners.known(first, last):
+        if claim.ino == EXT4_RESIZE_INO and any(0 <= claim.first - place.first < place.count for place in reserved):
+            continue  # that inode is how the kernel keeps them: one line for all of them is enough
         what = {"data": claim.kind, "unwritten": f"{claim.kind}, unwritten", "attributes": "extended attributes"}
         where = f", file block {claim.logical}" if claim.what in ("data", "unwritten") else ""
         rows.append(
