@@ -103,6 +103,7 @@ OTHERS = {
     "ipywidgets": ["vfslab.viz", "vfslab.teach"],
     "anywidget": ["vfslab.viz", "vfslab.teach"],
     "traitlets": ["vfslab.viz", "vfslab.teach"],
+    "nbclient": ["vfslab.teach"],
     "nbformat": ["vfslab.teach"],
     "jupyterlab": ["vfslab.cli"],
     "js": ["vfslab.viz"],
