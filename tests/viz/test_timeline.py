@@ -80,6 +80,7 @@ def test_a_limit_holds_for_pictures_and_not_for_calls(booted):
     assert t.trace.cut == 2 * len(list(t.calls())) - 10 and LIMIT >= 200
     told = t.payload()["calls"]
     assert told[0]["first"] == 0 and told[-1]["first"] is None
+    assert t.label == f"sys_newfstatat: 10 steps ({t.trace.cut} more have no picture: limit=10)"
 
 
 # --- when something changed -------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
@@ -30,6 +31,7 @@ from vfslab.viz.model import Graph
 from vfslab.viz.objects import Drawer
 from vfslab.viz.views import EVERYTHING
 
+MOST_CALLS = 2000  # calls in the browser's tree; print(t.tree()) has all
 LIMIT = 1000  # steps; calls after that are listed, but have no picture
 
 
@@ -146,6 +148,11 @@ class Timeline(Film):
         names = [call.function for call in self.roots]
         return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "nothing was traced"
 
+    @property
+    def label(self) -> str:
+        cut = self.trace.cut
+        return super().label + (f" ({cut} more have no picture: limit={self.tracer.limit})" if cut else "")
+
     def note(self, number: int) -> str:
         """Return one sentence about a step, such as "walk_component returns -ENOENT"."""
         return sentence(self.steps[number])
@@ -185,7 +192,9 @@ class Timeline(Film):
     # -- for the browser ---------------------------------------------------------------------
 
     def payload(self) -> dict[str, Any]:
-        return {**super().payload(), "calls": self._calls(), "watches": self.watches}
+        calls = self._calls()
+        more = sum(1 for _ in self.calls()) - len(calls)
+        return {**super().payload(), "calls": calls, "more": more, "watches": self.watches}
 
     def _calls(self) -> list[dict[str, Any]]:
         """Return the call tree as a list: who called whom, with what, how it ended, and at which steps."""
@@ -194,7 +203,7 @@ class Timeline(Film):
             steps.setdefault(id(step.call), []).append(step.number)
         numbers: dict[int, int] = {}
         told = []
-        for number, call in enumerate(self.calls()):
+        for number, call in enumerate(itertools.islice(self.calls(), MOST_CALLS)):
             numbers[id(call)] = number
             at = steps.get(id(call), [])
             told.append(

@@ -46,8 +46,6 @@ const clip = (text, room) => {
   return safe.length <= room ? safe.join("") : safe.slice(0, Math.max(room - 1, 0)).join("") + "…";
 };
 
-const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-
 /* -- what is there at a step ------------------------------------------------------------------------ */
 
 /** The state of every step: a Map {part: text}, made from the differences. */
@@ -91,7 +89,7 @@ class Film {
     this.main = make("div", {class: "v-main"}, data.calls?.length ? this.buildTree() : null, this.buildStage());
     this.root = make("section", {class: "vfslab-face vfslab-timeline", "aria-label": this.label, "data-lm-suppress-shortcuts": "true",
       onkeydown: (event) => this.key(event), onpointerdown: (event) => this.help.contains(event.target) || (this.help.open = false)},
-      make("header", {class: "v-top"}, make("strong", {}, data.title), this.count > 1 ? make("span", {class: "v-soft"}, plural(this.count, "step")) : null, this.buildHelp()),
+      make("header", {class: "v-top"}, make("strong", {}, data.title), this.count > 1 ? make("span", {class: "v-soft"}, this.label.slice(data.title.length + 2)) : null, this.buildHelp()),
       this.buildBar(), this.status, this.main, this.buildDetails());
     if (!this.count) this.status.textContent = "Nothing was traced.";
     this.el.append(this.root);
@@ -163,6 +161,7 @@ class Film {
     this.collapseToFit(60);
     this.items = calls.map((call, number) => this.buildCall(call, number));
     this.tree = make("div", {class: "v-tree", role: "tree", "aria-label": "Calls", onkeydown: (event) => this.treeKey(event)}, ...this.items);
+    if (this.data.more) this.tree.append(make("p", {class: "v-soft"}, `and ${this.data.more} more calls`));
     this.drawTree();
     return this.tree;
   }
@@ -421,7 +420,7 @@ class Film {
 
   /* Keep what changed, or what the function was given, in view. */
   follow() {
-    const seen = [...this.svg.querySelectorAll(".v-new, .v-box:has(.v-row.v-changed)")];
+    const seen = [...new Set(this.data.marks[this.step].map((part) => this.box[part.split(".")[0]]))];
     const nodes = seen.length ? seen : this.box.filter((_, number) => this.state.has(`${number}t`));
     if (!nodes.length || this.stage.hidden) return;
     const outer = this.stage.getBoundingClientRect();
