@@ -130,5 +130,5 @@ def help_page(unknown: str | None) -> Page:
     keys.add("Alt+Left, Alt+Right", "back and forward")
     keys.add("/", "into the address line")
     keys.add("arrows, Home, End, Enter", "in a map: from cell to cell, and into one")
-    keys.add("Tab", "from link to link; in the bytes from part to part")
+    keys.add("Tab", "from link to link; among the fields of the bytes the arrows lead on, Enter follows a field")
     return page

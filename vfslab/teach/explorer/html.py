@@ -17,7 +17,7 @@ PER_LINE = 16
 SMALL, MIDDLE, LARGE = 6, 8, 17  # pixels of a cell
 MOST_LETTERED = 1024
 # letter of a kind: pattern drawn over its colour, so that colour alone never tells
-PATTERNS = {"S": "cross", "G": "up", "R": "dots", "B": "lines", "I": "bars", "T": "down", "J": "grid", "L": "dots",
+PATTERNS = {"S": "cross", "G": "up", "R": "dots", "B": "lines", "I": "bars", "T": "down", "J": "grid", "D": "arcs", "L": "dots",
             "N": "up", "X": "bars", "O": "dots", "u": "down", "?": "cross", "0": "lines"}  # fmt: skip
 SHAPES = {
     "up": '<path d="M-1 5L5-1M-1 1L1-1M3 5L5 3"/>',
@@ -26,6 +26,7 @@ SHAPES = {
     "grid": '<path d="M0 2H4M2 0V4"/>',
     "lines": '<path d="M0 2H4"/>',
     "bars": '<path d="M2 0V4"/>',
+    "arcs": '<path d="M0 3a2 2 0 0 1 4 0"/>',
     "dots": '<circle cx="2" cy="2" r=".9"/>',
 }
 
