@@ -20,6 +20,10 @@ PARTS = (
 PROGRAMS = (("mke2fs", "making images of your own"), ("e2fsck", "the tests' second opinion"), ("dot", "pictures"))
 
 
+# In the Python of a browser nothing can be installed, and no program can be started.
+IN_BROWSER = (PARTS[1],)
+
+
 def doctor() -> tuple[list[str], bool]:
     """Return (lines of a report, True if all that the first chapters need is there)."""
     import vfslab
@@ -27,14 +31,15 @@ def doctor() -> tuple[list[str], bool]:
     lines = [f"vfslab {vfslab.__version__}, Python {platform.python_version()} on {sys.platform}"]
     lines.append(check_stack(vfslab))
     complete = lines[-1].startswith("ok")
-    for module, purpose, extra in PARTS:
+    here = sys.platform != "emscripten"
+    for module, purpose, extra in PARTS if here else IN_BROWSER:
         found = importlib.util.find_spec(module) is not None
         lines.append(
             f"{'ok     ' if found else 'missing'} {module}: {purpose}"
             + ("" if found else f"; pip install 'vfslab[{extra}]'")
         )
         complete = complete and (found or extra != "lab" or module in ("crc32c", "pygraphviz"))
-    for program, purpose in PROGRAMS:
+    for program, purpose in PROGRAMS if here else ():
         found = shutil.which(program) is not None or shutil.which(program, path="/usr/sbin:/sbin") is not None
         lines.append(f"{'ok     ' if found else 'without'} {program}: {purpose}")
     from vfslab.viz.render import HINT, engine_name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any
 
 from vfslab.include.kernel import Kernel
@@ -61,6 +62,8 @@ def installation() -> None:
     lines, complete = doctor()
     if complete:
         print("This installation is complete.")
+        if sys.platform == "emscripten":
+            print("It is the Python of your browser, slower than that of your machine: no program can be started here.")
     else:
         print("\n".join(line for line in lines if line.startswith(("missing", "not complete"))))
 

@@ -46,7 +46,18 @@ def book(arguments: list[str]) -> int:
     """Build the static site into _build/html beside the book; warnings are errors. Returns the exit status.
 
     VFSLAB_STATIC=1 makes each widget write its steps out, for pages that have no kernel and no script.
+    --lite builds the offline edition beside its pages instead, --pdf prints them.
     """
+    if arguments[:1] == ["--lite"]:
+        need("jupyterlite_pyodide_kernel", "lite")
+        from vfslab.tools.lite import lite
+
+        return lite(arguments[1:])
+    if arguments[:1] == ["--pdf"]:
+        need("pypdf", "pdf")
+        from vfslab.tools.pdf import pdf
+
+        return pdf()
     need("jupyter_book", "book")
     line = [sys.executable, "-m", "jupyter", "book", "build", TOP, "-W", "-n", "--keep-going", *arguments]
     return subprocess.call(line, env=dict(os.environ, VFSLAB_STATIC="1"))
