@@ -7,7 +7,7 @@
 A browser compiles WebAssembly while Python does nothing: between two cells, mostly. Python itself can wait for it only
 in a browser with stack switching (JSPI). In another, a picture asked for too soon is text, and says to run the cell again.
 
-Left out: fonts. viz.js knows the widths of a few, and the browser draws with its own.
+Left out: fonts. viz.js knows the widths of a few, of Courier among them, and the browser draws with its own.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 SCRIPT = "viz-global.js"
 SOON = "Graphviz is still being started in this browser: run the cell again"
+KNOWN_FONT = ('"Courier,monospace"', '"Courier"')  # viz.js takes the widths of a list of fonts from another font
 HERE = sys.platform == "emscripten"
 
 
@@ -51,4 +52,4 @@ def layout(dot: str, form: str) -> str | None:
         if not can_run_sync():
             return None
         run_sync(promise)
-    return js.vfslabGraphvizReady.renderString(dot, format=form)
+    return js.vfslabGraphvizReady.renderString(dot.replace(*KNOWN_FONT), format=form)

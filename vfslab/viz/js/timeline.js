@@ -421,9 +421,15 @@ class Film {
   /* Keep what changed, or what the function was given, in view. */
   follow() {
     const seen = [...new Set(this.data.marks[this.step].map((part) => this.box[part.split(".")[0]]))];
-    const nodes = seen.length ? seen : this.box.filter((_, number) => this.state.has(`${number}t`));
-    if (!nodes.length || this.stage.hidden) return;
+    if (this.stage.hidden) return;
     const outer = this.stage.getBoundingClientRect();
+    let nodes = seen.length ? seen : this.box.filter((_, number) => this.state.has(`${number}t`));
+    if (!nodes.length) {  // nothing to look at in particular: but something should be seen
+      const there = this.box.filter((_, number) => this.state.has(String(number)));
+      const inView = (node) => { const r = node.getBoundingClientRect(); return r.left < outer.right && r.right > outer.left && r.top < outer.bottom && r.bottom > outer.top; };
+      nodes = there.some(inView) ? [] : there.slice(0, 1);
+    }
+    if (!nodes.length) return;
     const rects = nodes.map((node) => node.getBoundingClientRect());
     const left = Math.min(...rects.map((r) => r.left)), right = Math.max(...rects.map((r) => r.right));
     const top = Math.min(...rects.map((r) => r.top)), bottom = Math.max(...rects.map((r) => r.bottom));
