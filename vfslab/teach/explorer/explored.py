@@ -29,6 +29,10 @@ from vfslab.tools.image import ImageError
 MOST_NODES = 4096  # nodes and tables read to answer one question about a file
 
 
+class Limit(str):
+    """A line that is no damage: the answer is not complete."""
+
+
 class BlockAnswer(NamedTuple):
     """What a block is: places of the filesystem's own, the bitmap's word, owners as far as they were searched."""
 
@@ -117,7 +121,7 @@ class Explored:
                 break
         problems = [*budget.problems[:16]]
         if budget.spent:
-            problems.append(f"the map has more than {most} nodes or tables: the rest was not read")
+            problems.append(Limit(f"the map has more than {most} nodes or tables: the rest was not read"))
         return found, problems
 
     def directory(self, number: int, first: int = 0, most: int = MOST_NODES) -> Iterator[Part]:

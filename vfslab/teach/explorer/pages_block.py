@@ -136,7 +136,11 @@ def owners(image: Any, page: Page, facts: Any, number: int, answer: Any) -> None
         return
     if answer.owners.complete:
         facts.add("Owner", "none: no inode's map leads here")
-        if answer.used:
+        if answer.used and image.disk.per_cluster > 1:
+            page.say(
+                f"It may be the rest of a cluster of {image.disk.per_cluster} blocks, of which a file needs others."
+            )
+        elif answer.used:
             page.bad("The bitmap says in use, but nobody owns the block.")
     else:
         more = min(64, 8 * max(1, answer.owners.read // max(1, image.disk.groups // 64)))
@@ -147,7 +151,10 @@ def owners(image: Any, page: Page, facts: Any, number: int, answer: Any) -> None
 def conflicts(page: Page, answer: Any) -> None:
     """Say it if two own the block, or an owner has a block that is free."""
     foreign = {claim.ino for claim in answer.owners.claims if claim.ino != EXT4_RESIZE_INO}
-    if len(foreign) > 1:
+    shared = all(
+        claim.what == "attributes" for claim in answer.owners.claims
+    )  # a block of attributes may be: h_refcount
+    if len(foreign) > 1 and not shared:
         page.bad(f"{len(foreign)} inodes claim this block: {', '.join(map(str, sorted(foreign)[:16]))}")
     kinds = {(place.kind, place.group) for place in answer.places} - {("boot", 0)}
     if len(kinds) > 1:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from vfslab.fs.ext4.format import EXT4_EXTENTS_FL, EXT4_INDEX_FL, INODE_FLAGS
+from vfslab.fs.ext4.format import EXT4_EA_INODE_FL, EXT4_EXTENTS_FL, EXT4_INDEX_FL, INODE_FLAGS
 from vfslab.include.uapi.stat import S_ISDIR, S_ISLNK, S_ISREG
 from vfslab.teach.explorer import checksums
 from vfslab.teach.explorer.blockmap import bit_cells
+from vfslab.teach.explorer.explored import Limit
 from vfslab.teach.explorer.fields import inode_spans, short, window
 from vfslab.teach.explorer.inodes import PURPOSES, device_number, is_inline, kind_of, when
 from vfslab.teach.explorer.maps import is_mapped
@@ -117,16 +118,10 @@ def name_lines(image: Any, page: Page, facts: Facts, number: int, view: Any, use
         facts.add("Names", *shown)
     elif used and number >= image.disk.sb.s_first_ino:
         facts.add("Names", "none found" + ("" if image.names.complete else " in the directories that were read"))
-    found, links = len(image.names.entries.get(number, ())), view.i_links_count
-    if (
-        image.names.complete
-        and S_ISREG(view.i_mode)
-        and used
-        and number >= image.disk.sb.s_first_ino
-        and found != links
-    ):
-        if not view.i_flags & 0x200000:  # a value of attributes has no name
-            page.bad(f"{found} names were found, but i_links_count is {links}.")
+    counted, links = len(image.names.entries.get(number, ())), view.i_links_count
+    own = number < image.disk.sb.s_first_ino or number in image.owners.special or view.i_flags & EXT4_EA_INODE_FL
+    if image.names.complete and S_ISREG(view.i_mode) and used and not own and counted != links:
+        page.bad(f"{counted} names were found, but i_links_count is {links}.")
 
 
 def attribute_lines(facts: Facts, raw: bytes, view: Any) -> None:
@@ -159,8 +154,7 @@ def data(image: Any, page: Page, number: int, view: Any) -> None:
         return preview(image, page, view)
     elif any(bytes(view.i_block)):
         found, problems = image.extents(number, 512)
-        for problem in problems:
-            page.bad(printable(problem))
+        tell(page, problems)
         table = run_table("Its data", found, FEW)
         kind = "an extent tree" if view.i_flags & EXT4_EXTENTS_FL else "block numbers"
         table.note = [f"i_block holds {kind}. ", Link("The whole map", f"extents {number}")]
@@ -168,6 +162,12 @@ def data(image: Any, page: Page, number: int, view: Any) -> None:
         page.marks += [(run.disk, run.disk + run.count - 1) for run in found[:MOST_ROWS]]
         holes(page, image, found)
     return preview(image, page, view)
+
+
+def tell(page: Page, problems: list[str]) -> None:
+    """Add what is wrong with a map, or why it is not shown whole."""
+    for problem in problems:
+        (page.say if isinstance(problem, Limit) else page.bad)(printable(problem))
 
 
 def holes(page: Page, image: Any, found: list[Any]) -> None:
@@ -215,8 +215,7 @@ def extents(image: Any, number: int, start: int | None = None) -> Page:
     view = image.inode(number)
     first = min(start or 0, max(0, len(found) - 1))
     page = Page(f"extents {number}", f"The map of inode {number}")
-    for problem in problems:
-        page.bad(printable(problem))
+    tell(page, problems)
     facts = page.facts()
     facts.add("Inode", to_inode(number, f"inode {number}"), f", {kind_of(view.i_mode)}, {view.i_size} bytes")
     kept = short_runs(found)
