@@ -221,6 +221,19 @@ def test_a_clean_image_has_no_page_that_tells_of_damage(made):
     assert len(seen) > 200
 
 
+@pytest.mark.parametrize("name", ["xattr-128", "ea-inode-1k", "depth-3", "orphan-file", "quota", "bigalloc"])
+def test_an_awkward_image_that_is_clean_has_no_page_that_tells_of_damage_either(name):
+    from tests import images
+    from tests.images import awkward
+
+    if e2fs.cannot_mount():
+        pytest.skip(e2fs.cannot_mount())
+    path = images.build(awkward.BY_NAME[name])
+    for address, page in crawl(explore(path), 250).items():
+        notes = [plain(text) for kind, text in page.notes if kind != "info"]
+        assert not notes or notes[0].startswith("no such name"), (address, notes)
+
+
 def crawl(view, most):
     """Return {address: page} of all pages that can be reached, up to a number of them."""
     waiting, seen = ["super", "map", "groups", "journal", "inodes", "help", "/", "/way/c", "/a/short-link"], {}
