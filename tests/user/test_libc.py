@@ -287,3 +287,12 @@ def test_memory_that_is_used_up_is_ENOSPC():
                 p.write(fd, bytes(1 << 20))
         p.ftruncate(fd, 0)
         assert p.write(fd, b"again") == 5
+
+
+@pytest.mark.parametrize("platform", ["linux", "emscripten"])
+def test_an_error_has_the_words_of_linux_on_every_host(platform, monkeypatch):
+    monkeypatch.setattr(abi.sys, "platform", platform)
+    for number in (2, 5, 20, 40, 74, 117):
+        with pytest.raises(OSError) as raised:
+            abi.raise_error(-number)
+        assert raised.value.strerror == os.strerror(number)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from vfslab.include.sched import TaskStruct
-from vfslab.kernel.errno import ENOSYS, KernelError, name_of  # noqa: F401  (for the C library, which has no other way)
+from vfslab.kernel.errno import ENOSYS, KernelError, message_of, name_of  # noqa: F401  (for the C library)
 from vfslab.kernel.sched import cpu
 
 

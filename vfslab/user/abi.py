@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 from vfslab.include.uapi import fcntl as guest
-from vfslab.kernel.syscall import name_of
+from vfslab.kernel.syscall import message_of, name_of
 
 # --- flags ----------------------------------------------------------------------------------------
 
@@ -100,18 +101,23 @@ def host_errno(number: int) -> int:
     return getattr(errno, name_of(number), number)
 
 
+def error_text(number: int) -> str:
+    """Return a guest's error in Linux's words. Other hosts, and the Python of a browser, have other ones, or none."""
+    return os.strerror(number) if sys.platform == "linux" else message_of(number)
+
+
 def raise_error(number: int, filename: Any = None, filename2: Any = None) -> NoReturn:
     """Raise the OSError of a negative result, with the names the caller used."""
-    number = host_errno(-number)
+    number, text = host_errno(-number), error_text(-number)
     if isinstance(filename, os.PathLike):
         filename = os.fspath(filename)
     if isinstance(filename2, os.PathLike):
         filename2 = os.fspath(filename2)
     if filename is None:
-        raise OSError(number, os.strerror(number))
+        raise OSError(number, text)
     if filename2 is None:
-        raise OSError(number, os.strerror(number), filename)
-    raise OSError(number, os.strerror(number), filename, None, filename2)
+        raise OSError(number, text, filename)
+    raise OSError(number, text, filename, None, filename2)
 
 
 def refuse_negative(value: int) -> int:
