@@ -9,7 +9,7 @@ import vfslab
 from tests.conftest import needs_program
 from vfslab.kernel.snapshot import Camera, take
 from vfslab.teach.notebook import draw, trace
-from vfslab.viz import views
+from vfslab.viz import views, widget
 from vfslab.viz.film import Album
 from vfslab.viz.model import Arrow, Box, Graph, Row
 from vfslab.viz.text import to_text
@@ -206,7 +206,7 @@ def test_the_differences_give_back_each_picture(booted, scene):
 def test_the_script_of_the_browser_makes_the_same_states(booted, tmp_path):
     _, p = booted
     t = trace(p.stat, PATH, view=views.PATH_WALK)
-    script = (vfslab.viz.widget._file("timeline.js")).replace("matchMedia", "(() => ({}))")
+    script = widget.script(Album.script).replace("matchMedia", "(() => ({}))")
     steps = [len(t) - 1, 0, 26, 25, len(t) // 2, 24, 1]
     (tmp_path / "check.mjs").write_text(
         script

@@ -31,7 +31,7 @@ KEY_FRAMES = 24  # pictures of a static stepper
 class Film(Face):
     """Base of what is stepped through: a subclass has a length, graph(number) and note(number)."""
 
-    script = "timeline.js"
+    script = ("calls.js", "timeline.js")
     title = ""
 
     def __init__(self) -> None:

@@ -87,13 +87,13 @@ export default {
 
 
 class Face:
-    """Base of all that is shown live. A subclass names its script and says what is in it.
+    """Base of all that is shown live. A subclass names its script (of several files: in order) and says what is in it.
 
     Questions of the browser may be answered on another thread than the notebook's cells run on,
     so payload() and answer() are called one at a time, under a lock of this object's own.
     """
 
-    script = ""
+    script: str | tuple[str, ...] = ""
     styles: tuple[str, ...] = ("vfslab.css",)
 
     # -- what a subclass says ---------------------------------------------------------------
@@ -140,7 +140,7 @@ class Face:
         try:
             with self._lock:
                 if what == "script":
-                    told: Any = {"js": _file(self.script), "css": style(self.styles)}
+                    told: Any = {"js": script(self.script), "css": style(self.styles)}
                 elif what == "payload":
                     told = self.payload()
                 else:
@@ -232,7 +232,12 @@ def style(names: tuple[str, ...] = Face.styles) -> str:
     return "\n".join([*map(_file, names), *rules])
 
 
-def _key(script: str, styles: tuple[str, ...]) -> str:
+def script(names: str | tuple[str, ...]) -> str:
+    """Return a script of one or several files as one module."""
+    return _file(names) if isinstance(names, str) else "\n".join(map(_file, names))
+
+
+def _key(names: str | tuple[str, ...], styles: tuple[str, ...]) -> str:
     """Return the name under which a page keeps a script: it changes with the content."""
-    content = "".join(map(_file, (script, *styles)))
-    return f"{script}@{zlib.crc32(content.encode()):08x}"
+    content = script(names) + style(styles)
+    return f"{names if isinstance(names, str) else names[-1]}@{zlib.crc32(content.encode()):08x}"

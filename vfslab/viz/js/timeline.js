@@ -5,7 +5,8 @@
    data.marks    for each step the parts that just changed
    A part is a box "3", its row "3.1", what the running function calls it "3t", an arrow "e7" (see viz/union.py).
 
-   Stepping shows, hides and relabels parts of that one drawing. The kernel is asked for nothing but details. */
+   Stepping shows, hides and relabels parts of that one drawing. The kernel is asked for nothing but details.
+   Comes after calls.js in one module. */
 
 const EVERY = 25;                 // a full state is kept for so many steps, to jump quickly
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -17,34 +18,6 @@ export function render(given) {
   given.onPush(({step}) => step !== undefined && film.goto(step, {quiet: true}));
   return () => film.end();
 }
-
-/* -- small helpers ---------------------------------------------------------------------------------- */
-
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
-
-const ICONS = {
-  first: "M4 3v10M13 3L6 8l7 5z", back: "M11 3L4 8l7 5z", next: "M5 3l7 5-7 5z", last: "M12 3v10M3 3l7 5-7 5z",
-  less: "M3 8h10", more: "M3 8h10M8 3v10", fit: "M3 6V3h3M10 3h3v3M13 10v3h-3M6 13H3v-3",
-};
-
-function button(name, label, action, icon = ICONS[name]) {
-  const node = make("button", {type: "button", title: label, "aria-label": label, class: `v-b-${name}`, onclick: action});
-  node.innerHTML = `<svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><path d="${icon}"/></svg>`;
-  return node;
-}
-
-const clip = (text, room) => {
-  const safe = [...text].map((c) => (c < " " || (c >= "\x7f" && c < "\xa0") ? "·" : c));
-  return safe.length <= room ? safe.join("") : safe.slice(0, Math.max(room - 1, 0)).join("") + "…";
-};
 
 /* -- what is there at a step ------------------------------------------------------------------------ */
 
@@ -80,13 +53,12 @@ class Film {
     this.step = -1;
     this.scale = 1;
     this.chosen = null;           // the box whose details are shown
-    this.shut = new Set();        // calls that are collapsed: they are stepped over
-  }
+      }
 
   build() {
     const {data} = this;
     this.status = make("p", {class: "v-status", role: "status", "aria-live": "polite"});
-    this.main = make("div", {class: "v-main"}, data.calls?.length ? this.buildTree() : null, this.buildStage());
+    this.main = make("div", {class: "v-main"}, this.buildCalls(), this.buildStage());
     this.root = make("section", {class: "vfslab-face vfslab-timeline", "aria-label": this.label, "data-lm-suppress-shortcuts": "true",
       onkeydown: (event) => this.key(event), onpointerdown: (event) => this.help.contains(event.target) || (this.help.open = false)},
       make("header", {class: "v-top"}, make("strong", {}, data.title), this.count > 1 ? make("span", {class: "v-soft"}, this.label.slice(data.title.length + 2)) : null, this.buildHelp()),
@@ -102,6 +74,12 @@ class Film {
     this.watcher.disconnect();
     cancelAnimationFrame(this.moving);
     this.root.remove();
+  }
+
+  buildCalls() {
+    if (!this.data.calls?.length) return null;
+    this.calls = new Calls(this.data.calls, this.data.more, (step) => this.goto(step), (text) => this.say(text));
+    return this.calls.tree;
   }
 
   buildBar() {
@@ -151,88 +129,6 @@ class Film {
     return finders;
   }
 
-  /* -- the call tree -- */
-
-  buildTree() {
-    const {calls} = this.data;
-    this.callOf = new Map();
-    calls.forEach((call, number) => [call.first, call.last].forEach((step) => step !== null && this.callOf.set(step, number)));
-    calls.forEach((call) => call.parent !== null && (calls[call.parent].children = true));
-    this.collapseToFit(60);
-    this.items = calls.map((call, number) => this.buildCall(call, number));
-    this.tree = make("div", {class: "v-tree", role: "tree", "aria-label": "Calls", onkeydown: (event) => this.treeKey(event)}, ...this.items);
-    if (this.data.more) this.tree.append(make("p", {class: "v-soft"}, `and ${this.data.more} more calls`));
-    this.drawTree();
-    return this.tree;
-  }
-
-  collapseToFit(most) {
-    const {calls} = this.data;
-    const deepest = Math.max(...calls.map((call) => call.depth));
-    for (let depth = deepest; depth > 1 && calls.filter((call) => call.depth <= depth).length > most; depth--)
-      calls.forEach((call, number) => call.depth === depth - 1 && call.children && this.shut.add(number));
-  }
-
-  buildCall(call, number) {
-    const outcome = call.error ? make("span", {class: "v-error", title: call.words}, `-${call.error}`.replace("--", "-")) : null;
-    const toggle = make("span", {class: "v-toggle", "aria-hidden": "true", onclick: (event) => { event.stopPropagation(); this.fold(number); }});
-    const said = `${call.function}${call.error ? `, fails with ${call.words}` : ""}`;
-    return make("div", {class: "v-call", role: "treeitem", tabindex: number ? -1 : 0, "aria-level": call.depth + 1, "aria-label": said,
-      title: `${call.function}(${call.args})\n${call.where}${call.error ? `\n${call.words}` : call.result ? `\nreturns ${call.result}` : ""}`,
-      style: `--depth:${call.depth}`, onclick: () => { this.rove(number); this.toCall(number); }},
-      toggle, make("span", {class: "v-name"}, call.function), make("span", {class: "v-args"}, call.short), outcome);
-  }
-
-  drawTree() {
-    const {calls} = this.data;
-    calls.forEach((call, number) => {
-      const item = this.items[number];
-      item.hidden = !this.inTree(number);
-      if (call.children) item.setAttribute("aria-expanded", String(!this.shut.has(number)));
-    });
-  }
-
-  inTree(number) {
-    for (let above = this.data.calls[number].parent; above !== null; above = this.data.calls[above].parent)
-      if (this.shut.has(above)) return false;
-    return true;
-  }
-
-  fold(number, open = this.shut.has(number)) {
-    open ? this.shut.delete(number) : this.shut.add(number);
-    this.drawTree();
-  }
-
-  toCall(number) {
-    const {first} = this.data.calls[number];
-    if (first !== null) this.goto(first);
-    else this.say("This call has no picture: it is outside of the steps that were kept.");
-  }
-
-  rove(number) {
-    this.items.forEach((item, other) => item.setAttribute("tabindex", other === number ? 0 : -1));
-    this.items[number].focus({preventScroll: true});
-  }
-
-  treeKey(event) {
-    const number = this.items.indexOf(event.target);
-    if (number < 0) return;
-    const call = this.data.calls[number];
-    const shown = this.items.map((_, other) => other).filter((other) => !this.items[other].hidden);
-    const place = shown.indexOf(number);
-    const to = {
-      ArrowDown: () => shown[place + 1], ArrowUp: () => shown[place - 1], Home: () => shown[0], End: () => shown.at(-1),
-      ArrowRight: () => call.children && (this.shut.has(number) ? void this.fold(number, true) : shown[place + 1]),
-      ArrowLeft: () => (call.children && !this.shut.has(number) ? void this.fold(number, false) : call.parent),
-      Enter: () => void this.toCall(number), " ": () => void this.toCall(number),
-    }[event.key];
-    if (!to) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const target = to();
-    if (typeof target === "number") { this.rove(target); this.items[target].scrollIntoView({block: "nearest"}); }
-  }
-
   /* -- the picture -- */
 
   buildStage() {
@@ -266,7 +162,7 @@ class Film {
     this.least = least;
     const room = this.stage.clientWidth - 4;
     if (room > 0) this.zoom(Math.min(1, Math.max(least, room / this.width)), true);
-    const tall = this.height * this.scale + 22, least_tall = this.tree ? 380 : 120;
+    const tall = this.height * this.scale + 22, least_tall = this.calls ? 380 : 120;
     if (!this.sized && room > 0) this.main.style.height = `${Math.max(least_tall, Math.min(470, tall))}px`;
     this.sized ||= room > 0;   // from then on the reader may drag the lower edge
   }
@@ -292,7 +188,7 @@ class Film {
 
   move(way) {
     let step = this.step + way;
-    while (this.tree && step > 0 && step < this.count - 1 && !this.inTree(this.callOf.get(step))) step += way;
+    while (this.calls && step > 0 && step < this.count - 1 && !this.calls.shows(step)) step += way;
     this.goto(step);
   }
 
@@ -311,7 +207,7 @@ class Film {
     this.step = step;
     this.draw(before, near && forward ? this.data.gone[step] ?? {} : {}, near);
     this.tell();
-    if (this.tree) this.drawCurrent();
+    this.calls?.draw(this.step);
     if (!this.table.hidden) this.drawTable();
     if (this.chosen !== null) this.details();
     if (!quiet) {
@@ -438,26 +334,6 @@ class Film {
     if (x || y) this.stage.scrollBy({left: x, top: y, behavior: calm.matches ? "auto" : "smooth"});
   }
 
-  drawCurrent() {
-    const {calls} = this.data, current = this.callOf.get(this.step);
-    const open = new Set();
-    for (let above = calls[current].parent; above !== null; above = calls[above].parent) open.add(above);
-    if ([...open].some((above) => this.shut.has(above))) { open.forEach((above) => this.shut.delete(above)); this.drawTree(); }
-    calls.forEach((call, number) => {
-      const item = this.items[number];
-      item.classList.toggle("v-current", number === current);
-      item.classList.toggle("v-returns", number === current && call.last === this.step);
-      item.classList.toggle("v-open", open.has(number));
-      item.classList.toggle("v-later", call.first === null || call.first > this.step);
-      item.classList.toggle("v-done", call.last !== null && call.last <= this.step);
-      number === current ? item.setAttribute("aria-current", "step") : item.removeAttribute("aria-current");
-    });
-    const item = this.items[current], top = item.offsetTop - this.tree.offsetTop;
-    this.tree.scrollLeft = Math.max(0, calls[current].depth * 12 - 60);
-    if (top < this.tree.scrollTop + 24 || top > this.tree.scrollTop + this.tree.clientHeight - 48)
-      this.tree.scrollTop = top - this.tree.clientHeight / 2;
-  }
-
   /* -- in words -- */
 
   changes() {
@@ -507,8 +383,9 @@ class Film {
   }
 
   showCalls() {
-    this.tree.hidden = !this.tree.hidden;
-    this.listed.setAttribute("aria-pressed", String(!this.tree.hidden));
+    const {tree} = this.calls;
+    tree.hidden = !tree.hidden;
+    this.listed.setAttribute("aria-pressed", String(!tree.hidden));
   }
 
   /* -- the table: the same content -- */
