@@ -2,10 +2,12 @@
 
 import errno
 import fcntl
+import gc
 import io
 import os
 import random
 import subprocess
+import weakref
 
 import pytest
 
@@ -284,6 +286,13 @@ def test_two_kernels_can_have_one_file(path):
     two.write(second.part0, 0, b"2" * 512)
     one.enter()
     assert one.read(first.part0, 0) == b"2" * 512 and one.kernel.disks == {b"vda": first}
+
+
+def test_a_kernel_that_nobody_holds_leaves_no_file_open(path):
+    opened = weakref.ref(World().attach("vda", path).private_data.file)
+    World().enter()  # the processor is on another kernel now
+    gc.collect()
+    assert opened() is None
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0b"])

@@ -81,14 +81,14 @@ class HostDisk(KObject):
 
     source     how to reach the bytes; size: how many there were when it was attached
     where      they are: a descriptor of the host, a file object, or a memoryview; None when that is closed
-    owned      descriptor or file object is ours to close
+    file       the file object that we opened: it is closed with the disk, or goes with a kernel that nobody holds
     """
 
     disk: Ptr[Gendisk] = None
     source: Ptr[Source] = None
     size: int = 0
     where: Any = None
-    owned: bool = False
+    file: Any = None
 
 
 def attach(kernel: Kernel, name: bytes | str, source: Any, read_only: bool = False) -> Gendisk:
@@ -165,13 +165,10 @@ def open_source(host: HostDisk, source: Any, read_only: bool) -> bool:
     if hasattr(source, "readinto") and hasattr(source, "seek"):
         host.source, host.where, host.size = stream_source, source, source.seek(0, os.SEEK_END)
         return read_only or not source.writable()
-    host.owned = True
     fd, read_only = open_path(source, read_only)
-    if hasattr(os, "preadv"):
-        host.source, host.where, host.size = fd_source, fd, os.lseek(fd, 0, os.SEEK_END)
-    else:
-        host.source, host.where = stream_source, os.fdopen(fd, "rb" if read_only else "r+b", buffering=0)
-        host.size = host.where.seek(0, os.SEEK_END)
+    host.file = os.fdopen(fd, "rb" if read_only else "r+b", buffering=0)
+    host.size = host.file.seek(0, os.SEEK_END)
+    host.source, host.where = (fd_source, fd) if hasattr(os, "preadv") else (stream_source, host.file)
     return read_only
 
 
@@ -201,12 +198,9 @@ def open_path(path: Any, read_only: bool) -> tuple[int, bool]:
 
 def close_source(host: HostDisk) -> None:
     """Close what open_source() opened; the caller's own object stays open."""
-    if host.owned:
-        if host.source is fd_source:
-            os.close(host.where)
-        else:
-            host.where.close()
-    host.owned, host.where = False, None
+    if host.file is not None:
+        host.file.close()
+    host.file = host.where = None
 
 
 # --- requests -------------------------------------------------------------------------------------
