@@ -12,6 +12,7 @@ from vfslab.teach.notebook import draw, trace
 from vfslab.viz import views, widget
 from vfslab.viz.film import Album
 from vfslab.viz.model import Arrow, Box, Graph, Row
+from vfslab.viz.objects import graph_of_frame
 from vfslab.viz.text import to_text
 from vfslab.viz.timeline import LIMIT, error_text
 
@@ -202,6 +203,29 @@ def test_the_differences_give_back_each_picture(booted, scene):
     assert sum(map(len, drawing["marks"])) > 3 and len({to_text(t.graph(s)) for s in range(len(t))}) > 3
 
 
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_picture_does_not_depend_on_those_drawn_before(booted, scene):
+    k, p = booted
+    view, play = SCENES[scene]
+    with trace(k, view=view) as t:
+        play(p)
+    for step in t.steps:
+        drawn = t.graph(step.number)
+        alone = graph_of_frame(step.frame, view)
+        for key, box in alone.boxes.items():
+            rows = [(row.name, row.value, row.to in alone.boxes) for row in box.rows]
+            assert rows == [(row.name, row.value, row.to in drawn.boxes) for row in drawn.boxes[key].rows]
+
+
+def test_a_box_that_two_graphs_share_loses_its_arrow_with_the_target():
+    first, second = Graph("one"), Graph("two")
+    shared = first.box("a", "A", [Row("next", "B", to="b")])
+    first.box("b", "B")
+    second.boxes["a"] = shared
+    album = Album([("", first), ("", second)])
+    assert album.union.state(0).keys() == {"0", "0.0", "1", "e0"} and album.union.state(1).keys() == {"0", "0.0"}
+
+
 @needs_program("node")
 def test_the_script_of_the_browser_makes_the_same_states(booted, tmp_path):
     _, p = booted
@@ -300,6 +324,18 @@ def test_an_object_that_has_not_changed_is_not_copied_again(booted):
     changed = {key for key in first if second[key] is not first[key]}
     assert 1 <= len(changed) < len(first) / 2
     assert all(first[key].values != second[key].values for key in changed)
+
+
+def test_a_table_that_changed_in_place_is_copied_again(booted):
+    _, p = booted
+    camera = Camera(views.FILES)
+    before = camera.take([p.task])
+    fd = p.open("/mnt", 0)
+    after = camera.take([p.task])
+    (table,) = (key for key in before if key.startswith("FilesStruct"))
+    assert fd not in before[table].members["fdt"] and fd in after[table].members["fdt"]
+    p.close(fd)
+    assert camera.take([p.task])[table].members["fdt"] == before[table].members["fdt"]
 
 
 def test_a_snapshot_brings_nothing_into_being(booted):

@@ -45,11 +45,11 @@ def graph_of_frame(frame: Frame, view: View, title: str = "", alt: str = "", bef
 
 
 class Drawer:
-    """Makes graphs of many snapshots of one run; the box of an object that has not changed is made once."""
+    """Makes graphs of many snapshots that one camera took with this view; an unchanged object's box is made once."""
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.made: dict[Key, tuple[Record, list[Key], list[bool], Box]] = {}
+        self.made: dict[Key, tuple[Record, Box]] = {}
 
     def graph(self, frame: Frame, before: Frame | None = None, title: str = "", alt: str = "") -> Graph:
         """Return a graph of a snapshot; what differs from `before` is marked. Boxes may be shared between graphs."""
@@ -64,16 +64,11 @@ class Drawer:
         return graph
 
     def box(self, frame: Frame, key: Key, record: Record) -> Box:
-        """Return the box of one object; it depends on its record, and on which of its targets are drawn."""
+        """Return the box of one object. What a viewed object points to is in the frame, so its record decides all."""
         known = self.made.get(key)
-        if known is not None and known[0] is record:
-            _, targets, drawn, box = known
-            if not targets or list(map(frame.__contains__, targets)) == drawn:
-                return box
-        box = box_of(frame, key, record, self.view[record.cls.__name__])
-        targets = [row.to for row in box.rows if row.to is not None]
-        self.made[key] = record, targets, list(map(frame.__contains__, targets)), box
-        return box
+        if known is None or known[0] is not record:
+            known = self.made[key] = record, box_of(frame, key, record, self.view[record.cls.__name__])
+        return known[1]
 
 
 def box_of(frame: Frame, key: Key, record: Record, names: tuple[str, ...]) -> Box:

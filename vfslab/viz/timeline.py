@@ -308,7 +308,9 @@ class Timeline(Film):
                                 found[watch].append(step.number)
             for key, record in step.frame.items():
                 before[key] = record
-        return dict(sorted(found.items(), key=lambda pair: (pair[0] != "nd.path", not pair[0].startswith("nd."), pair[0])))
+        return dict(
+            sorted(found.items(), key=lambda pair: (pair[0] != "nd.path", not pair[0].startswith("nd."), pair[0]))
+        )
 
     def goto(self, where: int | str | Call) -> Timeline:
         """Go to a step by number, to the next call of a function by name, or to the beginning of a call."""
