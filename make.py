@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Set vfslab up in .venv and run it: python3 make.py lab | test | book | lint | fuzz | bench [arguments]
+"""Set vfslab up in .venv and run it: python3 make.py lab | test | book | lite | pdf | lint | fuzz | bench [arguments]
 
     lab    open JupyterLab on the book               (--no-browser --port 8899: a server only)
     test   run every test and every notebook         (with arguments: run pytest with them)
     book   build the static site in _build/html
+    lite   build the edition that runs in a browser, in _build/html/lite
+    pdf    print the site's chapters, in _build/pdf
     lint   check style and types
     fuzz   read 10,000 damaged images of each kind
     bench  measure against other readers of ext4
@@ -28,7 +30,8 @@ OLDEST, NEWEST = (3, 11), (3, 14)
 NEEDED_BYTES = 1 << 30  # the installation takes about half of it, the package cache the rest
 
 NOTEBOOKS = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=60"]
-COMMANDS = ("lab", "test", "book", "lint", "fuzz", "bench")
+COMMANDS = ("lab", "test", "book", "lite", "pdf", "lint", "fuzz", "bench")
+EXTRAS = {"lite": "lite", "pdf": "all,pdf", "bench": "bench"}  # what a command needs installed, if not `all`
 
 
 def main(command="--help", *arguments):
@@ -36,7 +39,7 @@ def main(command="--help", *arguments):
         print(__doc__.strip())
         return 0 if command in ("-h", "--help") else 2
     os.chdir(TOP)
-    install("bench" if command == "bench" else "all")
+    install(EXTRAS.get(command, "all"))
     if command == "lab":
         return become(["-m", "vfslab", "lab"] + list(arguments))
     return max(run(line) for line in steps(command, list(arguments)))
@@ -51,6 +54,8 @@ def steps(command, arguments):
         return [["-m", "pytest", "-q"] + NOTEBOOKS + folders]
     if command == "book":
         return [["-m", "vfslab", "book"] + arguments]
+    if command in ("lite", "pdf"):
+        return [["-m", "vfslab", "book", "--" + command] + arguments]
     if command == "lint":
         return [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."], ["-m", "mypy"]]
     if command == "fuzz":

@@ -15,7 +15,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 ENVIRONMENT = yaml.safe_load((TOP / "environment.yml").read_text())
 CONDA = [entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)]
 PIP = [line for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict) for line in entry["pip"]]
-TARGETS = ["lab", "test", "book", "lint", "fuzz", "bench"]
+TARGETS = ["lab", "test", "book", "lite", "pdf", "lint", "fuzz", "bench"]
 
 
 def extras_of(requirement):
