@@ -13,6 +13,7 @@ A mutant must end as ok, damage or refused. All else is a defect:
 import argparse
 import collections
 import concurrent.futures
+import gc
 import json
 import multiprocessing
 import os
@@ -126,6 +127,8 @@ def some(name, first, count, seconds=SECONDS):
     before = limit_memory()
     try:
         for seed in range(first, first + count):
+            if seed % 20 == 0:
+                gc.collect()  # an error's traceback holds its kernel, whose page frames count against the limit
             start = time.perf_counter()
             verdict, lines, told = try_mutant(base, victim, healthy, seed, seconds)
             slowest = max(slowest, (time.perf_counter() - start, seed))
