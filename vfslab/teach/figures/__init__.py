@@ -133,3 +133,26 @@ def some_files(process: Any, count: int, below: str = MOUNTPOINT, least: int = 1
         wanted = "with content" if least == 1 else f"of at least {least} bytes"
         raise OSError(2, f"the image holds no file {wanted}", below)
     return [path for _, _, path in sorted(found)[:count]]
+
+
+def landmarks(image: str | None = None) -> tuple[str, str, str]:
+    """Return names for walks in an image: a directory in its root, a directory in that one, and another name in its root.
+
+    OSError if no directory lies in another. A kernel of its own looks, so one that is watched still knows none of them.
+    """
+    with stage(image) as (_kernel, process, _device):
+        names = sorted(process.listdir(MOUNTPOINT))
+        for first in names:
+            top = f"{MOUNTPOINT}/{first}"
+            below = sorted(process.listdir(top)) if is_directory(process, top) else []
+            for second in below:
+                if is_directory(process, f"{top}/{second}"):
+                    return first, second, next(name for name in reversed(names) if name != first)
+    raise OSError(2, "the image holds no directory in another one", MOUNTPOINT)
+
+
+def is_directory(process: Any, path: str) -> bool:
+    """True if path is a directory, and no link to one."""
+    from vfslab.include.uapi.stat import S_ISDIR
+
+    return S_ISDIR(process.lstat(path).st_mode)
