@@ -2,12 +2,13 @@
 
 vfslab course list                         the labs, their steps, checks and points
 vfslab course release -o DIR [LAB ...]     the students' edition: no solutions, no hidden checks
-python -m vfslab.teach.labs.course         make labs/ and labs/solutions/ of the checkout anew
+python -m vfslab.teach.labs.course [LAB]   make labs/ and labs/solutions/ of the checkout anew
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,14 @@ def executed(notebook: dict[str, Any], folder: Path) -> dict[str, Any]:
     return notebook
 
 
-def make(top: Path) -> None:
-    """Make labs/ and labs/solutions/ of a checkout anew."""
+def make(top: Path, chosen: list[str]) -> None:
+    """Make labs/ and labs/solutions/ of a checkout anew; chosen: only these labs."""
     (top / "solutions").mkdir(parents=True, exist_ok=True)
-    for lab in map(load, names()):
+    for lab in map(load, chosen or names()):
         release(lab, top)
         solved = executed(instructor(lab), top / "solutions")
         (top / "solutions" / f"{lab.name}.ipynb").write_text(written(solved), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    make(Path(__file__).parents[3] / "labs")
+    make(Path(__file__).parents[3] / "labs", sys.argv[1:])

@@ -15,20 +15,29 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
-from vfslab.fs.dcache import dput
+from vfslab.fs.dcache import d_add, d_alloc, dput
+from vfslab.fs.file_table import alloc_empty_file, fput, vfs_open
 from vfslab.fs.inode import inode_lock, inode_unlock
 from vfslab.fs.mount import __lookup_mnt as mount_on
-from vfslab.fs.mount import path_get, path_put
+from vfslab.fs.mount import path_get, path_put, real_mount
 from vfslab.fs.namei import __lookup_slow as lookup_child
-from vfslab.fs.namespace import do_new_mount
-from vfslab.include.dcache import DCACHE_UNHASHED, Dentry
+from vfslab.fs.namespace import clone_mnt, do_add_mount, do_new_mount
+from vfslab.fs.read_write import vfs_write
+from vfslab.include.dcache import DCACHE_OP_REVALIDATE, DCACHE_UNHASHED, Dentry, DentryOperations
+from vfslab.include.mount import MNT_NOSYMFOLLOW
 from vfslab.include.sched import Path
+from vfslab.include.uapi.fcntl import O_WRONLY
+from vfslab.include.uio import IovIter
 from vfslab.init.machine import Machine
 from vfslab.init.main import running
+from vfslab.kernel.sched import cpu
 
-KINDS = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFLNK: "link"}
+ORDER = ("", "second ", "third ", "fourth ")
+stale_dentry_operations = DentryOperations(d_revalidate=lambda dentry, flags: False)
+KINDS = MappingProxyType({stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFLNK: "link"})
 
 
 class World:
@@ -49,10 +58,17 @@ class World:
             dir.i_op.mkdir(dir, dentry, mode)
         return path
 
-    def file(self, path: str, mode: int = 0o644) -> str:
-        """Make an empty file; return its path."""
+    def file(self, path: str, content: bytes = b"", mode: int = 0o644) -> str:
+        """Make a file; return its path."""
         with self.new(path) as (dir, dentry):
             dir.i_op.create(dir, dentry, mode, True)
+        if content:
+            where = self.places[path]
+            with running(self.kernel):
+                file = alloc_empty_file(O_WRONLY, cpu.current.cred)
+                vfs_open(path_get(Path(where.mnt, where.dentry)), file)
+                vfs_write(file, IovIter(len(content), None, [memoryview(content)], 0, True), 0)
+                fput(file)
         return path
 
     def link(self, path: str, text: str) -> str:
@@ -72,7 +88,49 @@ class World:
                 path_put(top)
             mount = mount_on(where.mnt, where.dentry)
         self.places[path] = Path(mount.mnt, mount.mnt.mnt_root)
-        self.known(path, mount.mnt.mnt_root, "mounted on ")
+        depth = sum(label.endswith(f"mounted on {path}") for label in self.labels.values())
+        self.known(path, mount.mnt.mnt_root, f"{ORDER[depth]}mounted on ")
+        return path
+
+    def bind(self, old: str, path: str) -> str:
+        """Show a directory a second time, on another one, as mount --bind does; return the second path."""
+        below, where = self.places[old], self.places[path]
+        with running(self.kernel):
+            mount = clone_mnt(real_mount(below.mnt), below.dentry)
+            top = path_get(Path(where.mnt, where.dentry))
+            try:
+                do_add_mount(mount, top)
+            finally:
+                path_put(top)
+        self.places[path] = Path(mount.mnt, mount.mnt.mnt_root)
+        return path
+
+    def absent(self, path: str) -> str:
+        """Let the kernel know that a name does not exist: a negative dentry; return the path."""
+        above, _slash, name = path.rpartition("/")
+        parent = self.places[above or "/"].dentry
+        with running(self.kernel):
+            dentry = d_alloc(parent, os.fsencode(name))
+            d_add(dentry, None)
+            dput(dentry)
+        return path
+
+    def stale(self, path: str) -> str:
+        """Let the filesystem say, when it is asked, that a cached name is no longer true; return the path."""
+        dentry = self.places[path].dentry
+        dentry.d_op = stale_dentry_operations
+        dentry.d_flags |= DCACHE_OP_REVALIDATE
+        return path
+
+    def never_read(self, path: str) -> str:
+        """Set a thing's access time to the beginning of time; return the path."""
+        inode = self.places[path].dentry.d_inode
+        inode.i_atime_sec = inode.i_atime_nsec = 0
+        return path
+
+    def no_links(self, path: str) -> str:
+        """Let the mount that path lies on follow no symbolic links, as mount -o nosymfollow does; return the path."""
+        self.places[path].mnt.mnt_flags |= MNT_NOSYMFOLLOW
         return path
 
     @contextmanager

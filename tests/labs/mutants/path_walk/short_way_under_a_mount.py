@@ -1,0 +1,22 @@
+"""The short way stops at a root that is covered itself.
+
+fails: short_way
+"""
+
+
+# step 5
+def step_onto_mount(nd, dentry):
+    path = nd.path
+    mount = __lookup_mnt(path.mnt, dentry)
+    if mount is None or nd.flags & LOOKUP_NO_XDEV:
+        return False
+    mnt = mount.mnt
+    root = mnt.mnt_root
+    mount.mnt_count += 1
+    root.d_count += 1
+    path.mnt._container.mnt_count -= 1
+    path.dentry.d_count -= 1
+    dentry.d_count -= 1
+    path.mnt, path.dentry = mnt, root
+    nd.inode = root.d_inode
+    return True
