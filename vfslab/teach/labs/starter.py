@@ -4,7 +4,8 @@
     prose                                  a Markdown cell
     ```{code} tag tag                      a code cell
     ```{answer} step=1 may_lookup          an answer cell: the function's face, its body between
-                                           ### BEGIN SOLUTION and ### END SOLUTION
+                                           ### BEGIN SOLUTION and ### END SOLUTION, after the
+                                           words of the fence, which explain it
     ```{check} plain_names                 a check cell; a hidden one between ### BEGIN/END HIDDEN TESTS
 
 A notebook is made as the instructor's; students() takes out of that what students are not to see, as nbgrader's
@@ -72,7 +73,7 @@ def cells_of(lab: Lab, text: str) -> Iterator[Cell]:
         if kind == "code":
             yield code(source, tags=options)
         elif kind == "answer":
-            yield answer(lab, lab.step(int(options[0].removeprefix("step="))), options[1])
+            yield answer(lab, lab.step(int(options[0].removeprefix("step="))), options[1], source)
         else:
             yield check(lab, options[0])
     yield from prose(text[end:])
@@ -103,13 +104,16 @@ def lines(text: str) -> list[str]:
     return text.rstrip("\n").splitlines(keepends=True)
 
 
-def answer(lab: Lab, step: Step, name: str) -> Cell:
-    """Return the answer cell of a function, with its solution between the marks."""
+def answer(lab: Lab, step: Step, name: str, why: str = "") -> Cell:
+    """Return the answer cell of a function, with its solution and the words about it between the marks."""
     file = next((file for each, file, asked in lab.answers() if each is step and asked == name), None)
     if file is None:
         raise NoLab(f"step {step.number} of the lab {lab.name} does not ask for {name}")
     face, body = parted(lab.solution(step, file, name))
-    source = f"%%kernel {file} step={step.number}\n{face}\n    ### BEGIN SOLUTION\n{body}\n    ### END SOLUTION\n"
+    words = "".join(f"    # {line}\n" for line in textwrap.wrap(why, 100))
+    source = (
+        f"%%kernel {file} step={step.number}\n{face}\n    ### BEGIN SOLUTION\n{words}{body}\n    ### END SOLUTION\n"
+    )
     cell = code(source, vfslab={"step": step.number, "function": name, "file": file})
     cell["id"] = f"step{step.number}-{name}"
     cell["metadata"]["nbgrader"] = marks(cell["id"], solution=True)
