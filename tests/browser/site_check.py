@@ -13,7 +13,11 @@ from tests.browser.conftest import SCREENS, TOP
 
 SITE = TOP / "_build" / "html"
 AXE_VERSION = "4.14.1"
-PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if "_static" not in path.parts)
+PAGES = sorted(
+    path.relative_to(SITE).as_posix()
+    for path in SITE.rglob("*.html")
+    if not {"_static", "lite"} & set(path.relative_to(SITE).parts)
+)
 PAGES = [name for name in PAGES if name != "index.html"]  # it does no more than lead to book/index.html
 CHAPTERS = [name for name in PAGES if re.match(r"book/(\d\d_|figures)", name)]
 # What axe-core is asked: every rule of these kinds; "best-practice" is its own opinion, heard too.

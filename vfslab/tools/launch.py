@@ -60,7 +60,11 @@ def book(arguments: list[str]) -> int:
         return pdf()
     need("jupyter_book", "book")
     line = [sys.executable, "-m", "jupyter", "book", "build", TOP, "-W", "-n", "--keep-going", *arguments]
-    return subprocess.call(line, env=dict(os.environ, VFSLAB_STATIC="1"))
+    status = subprocess.call(line, env=dict(os.environ, VFSLAB_STATIC="1"))
+    from vfslab.tools.lite import put_buttons
+
+    put_buttons()  # if the offline edition was built before: new pages lead to it too
+    return status
 
 
 def need(module: str, extra: str) -> None:

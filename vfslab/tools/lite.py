@@ -155,13 +155,15 @@ def for_browser(notebook: str) -> str:
 
 
 BUTTON = """<a class="btn btn-sm vfslab-lite" hidden href="../lite/lab/index.html?path={path}" title="Run this page in the browser">\
-<i class="fas fa-rocket" aria-hidden="true"></i> Run</a>\
+<i class="fas fa-rocket" aria-hidden="true"></i>&nbsp;Run</a>\
 <script>document.querySelector(".vfslab-lite").hidden = location.protocol === "file:"</script>"""
 PLACE = '<div class="article-header-buttons">'
 
 
 def put_buttons() -> int:
     """Put a button that opens the notebook into each page made of one; return how many pages have one."""
+    if not (SITE / "lite").exists():
+        return 0
     count = 0
     for page in sorted((SITE / "book").glob("*.html")):
         notebook = f"book/{page.stem}.ipynb"
