@@ -145,6 +145,14 @@ def build_parser() -> argparse.ArgumentParser:
 
     command("lab", run_lab, "open JupyterLab on the book", image=False).set_defaults(args=[])
     command("book", run_book, "build the static book", image=False).set_defaults(args=[])
+    course = command("course", run_course, "an instructor's work with the labs", image=False)
+    course.add_argument("what", choices=("list", "release"), help="list the labs, or write their students' edition")
+    course.add_argument("labs", nargs="*", metavar="LAB", help="which labs (default: all)")
+    course.add_argument("-o", dest="output", metavar="DIR", help="release: into this folder")
+    course.add_argument(
+        "--from-step", type=int, default=1, metavar="N", help="release: with the steps before N filled in"
+    )
+    course.add_argument("--force", action="store_true", help="release: replace notebooks that are there already")
     command("doctor", run_doctor, "tell whether the installation is complete", image=False)
     return parser
 
@@ -337,6 +345,24 @@ def run_book(args: Any) -> int:
     from vfslab.tools.launch import book
 
     return book(args.args)
+
+
+def run_course(args: Any) -> int:
+    from pathlib import Path
+
+    from vfslab.teach.labs.course import listing, release
+    from vfslab.teach.labs.model import NoLab
+
+    try:
+        if args.what == "list":
+            emit(listing(args.labs))
+        elif args.output is None:
+            raise Unusable("course release needs a folder: -o DIR")
+        else:
+            emit(map(str, release(args.labs, Path(args.output), args.from_step, args.force)))
+    except NoLab as error:
+        raise Unusable(str(error)) from None
+    return 0
 
 
 def run_doctor(args: Any) -> int:

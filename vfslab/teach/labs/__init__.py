@@ -5,7 +5,7 @@
     labs.progress()                    which checks have held so far
 
 model.py what a lab is · world.py, checks.py scenes on kernels of their own · session.py what a notebook has in
-hand · starter.py, course.py the notebooks · progress.py, button.py · one folder for each lab
+hand · starter.py, course.py the notebooks · record.py (progress), button.py · one folder for each lab
 """
 
 from __future__ import annotations
@@ -24,6 +24,6 @@ def open(name: str) -> Any:  # noqa: A001  (labs.open("path_walk") is what a rea
 def progress() -> Any:
     """Return which checks of all labs have held so far, as the learner's own file has it."""
     from vfslab.teach.labs.model import names
-    from vfslab.teach.labs.progress import Progress
+    from vfslab.teach.labs.record import Progress
 
     return Progress(names())

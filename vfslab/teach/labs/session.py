@@ -19,7 +19,7 @@ from vfslab.init import machine as machines
 from vfslab.kernel.sched import cpu
 from vfslab.teach.labs import checks
 from vfslab.teach.labs.model import Check, Lab, split_ask
-from vfslab.teach.labs.progress import Progress, note
+from vfslab.teach.labs.record import Progress, note
 from vfslab.teach.livepatch import announce, apply, arm, in_notebook, refuse_others
 
 

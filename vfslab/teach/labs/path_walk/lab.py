@@ -60,6 +60,50 @@ LAB = Lab(
         (f"{NAMEI}:lookup_fast", "return None"),
         (f"{NAMEI}:step_onto_mount", "return False"),
     ),
+    mistakes=(
+        (
+            "The last name is walked as well.",
+            'Who creates `new` in mkdir("/a/new")? What would it find if the walk looked `new` up?',
+        ),
+        (
+            "may_lookup comes after the name is looked up, or not before the last one.",
+            'What does stat("/a/b/c") say, and who says it?',
+        ),
+        (
+            "`..` stops at the mount's root, or at the machine's, instead of the task's.",
+            'What is nd.root after chroot("/a")?',
+        ),
+        (
+            "move_to() is called with a place that has no references.",
+            "Which two counts change when a walk moves up? Where does dots_balance find them?",
+        ),
+        (
+            "The place that follow_dotdot returns is changed: it may be nd.path itself.",
+            "What does stay_at_root return?",
+        ),
+        (
+            "A link's text is walked from the root, or from the directory in which the walk began.",
+            "Where does nd.path stand when pick_link is called?",
+        ),
+        (
+            "What waits on the stack is forgotten when a link's text is at its end.",
+            "Fill in the table of nd.last, nd.remaining, nd.stack for /a/link/note.",
+        ),
+        (
+            "nd.depth is taken for the number of links.",
+            "How many links does a/l/l/l/l follow, and how deep is the stack?",
+        ),
+        ("A link to `/` ends the walk.", 'What does split_path(b"/") return?'),
+        ("The mount table is asked by the dentry alone.", "One directory, two bind mounts: what covers what?"),
+        (
+            "Only one mount is crossed, in or out.",
+            "Mount twice on the same place. Where are you, and where does `..` lead?",
+        ),
+        (
+            "A negative dentry is treated as `not in memory`.",
+            "What is the difference between not knowing and knowing that there is nothing?",
+        ),
+    ),
     steps=(
         Step(
             number=1,
@@ -121,7 +165,7 @@ LAB = Lab(
                     points=2,
                     hidden=True,
                     says="a dot is looked up nowhere, and still needs a directory that may be searched.",
-                    hint="May_lookup comes before every name, before a dot as well: file/.. is ENOTDIR.",
+                    hint="may_lookup comes before every name, before a dot as well: file/.. is ENOTDIR.",
                 ),
             ),
         ),
