@@ -45,7 +45,7 @@ def describe(value: Any) -> str:
         except KernelBug:
             return "freed"
         if not isinstance(name, bytes):
-            return repr(value)
+            return repr(value).removesuffix("#?")  # what lies inside another structure has no number
         text = "".join(c if c.isprintable() else "?" for c in name.decode(errors="replace"))
         return f"{value!r}({text})"
     if isinstance(value, bytes | bytearray):

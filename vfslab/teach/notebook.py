@@ -32,7 +32,8 @@ class Picture:
             svg = to_svg(to_dot(self.graph), self.graph.description(), self.graph.title)
             bundle["image/svg+xml"] = svg
             # A notebook shows an SVG at its natural size, and cuts it; inside HTML it is as wide as the page at the most.
-            bundle["text/html"] = f'<div style="overflow-x: auto">{svg}</div>'
+            # Its lines are dark: a dark theme leaves it on white paper.
+            bundle["text/html"] = f'<div style="overflow-x: auto; background: #fff; padding: 4px">{svg}</div>'
         except NoEngine as error:
             bundle["text/plain"] += f"({error})\n"
         return bundle

@@ -22,6 +22,7 @@ from vfslab.viz.colors import group_of
 from vfslab.viz.model import Box, Graph, Row
 
 LONGEST = 160  # characters of a value
+TAKEN_OFF_THE_END = frozenset({"remaining", "name"})  # names still to be walked: shown in the order they will be
 OCTAL = frozenset({"i_mode", "mode", "umask", "ia_mode"})
 HEX = frozenset(
     {"flags", "d_flags", "mnt_flags", "s_flags", "s_magic", "f_mode", "f_flags", "i_state", "b_state", "bi_opf"}
@@ -186,6 +187,8 @@ def show(name: str, value: Any) -> str:
         return f"0{value:o}"
     if isinstance(value, int) and name in HEX:
         return hex(value)
+    if name in TAKEN_OFF_THE_END and isinstance(value, tuple):
+        value = value[::-1]
     if isinstance(value, tuple) and 0 < len(value) <= 4 and all(isinstance(item, bytes | int | str) for item in value):
         return ", ".join(show(name, item) for item in value)
     if isinstance(value, dict | tuple):
