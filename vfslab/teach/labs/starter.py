@@ -110,7 +110,7 @@ def answer(lab: Lab, step: Step, name: str, why: str = "") -> Cell:
     if file is None:
         raise NoLab(f"step {step.number} of the lab {lab.name} does not ask for {name}")
     face, body = parted(lab.solution(step, file, name))
-    words = "".join(f"    # {line}\n" for line in textwrap.wrap(why, 100))
+    words = "".join(f"    # {line}\n" for part in why.split("\n\n") for line in textwrap.wrap(part, 100))
     source = (
         f"%%kernel {file} step={step.number}\n{face}\n    ### BEGIN SOLUTION\n{words}{body}\n    ### END SOLUTION\n"
     )
