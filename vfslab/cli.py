@@ -143,6 +143,25 @@ def build_parser() -> argparse.ArgumentParser:
     figure.add_argument("--step", type=int, metavar="N", help="step N of a figure that moves, such as F8")
     figure.add_argument("--list", action="store_true", help="list the figures")
 
+    grade = command("grade", run_grade, "check your own notebook of a lab, or grade those of a class", image=False)
+    grade.add_argument("submissions", nargs="+", metavar="NOTEBOOK", help="notebooks, folders or zip archives of them")
+    grade.add_argument(
+        "--lab", help="grade: which lab; needs -o. Without it, the shown checks run on your own notebook"
+    )
+    grade.add_argument("-o", dest="output", metavar="FILE", help="the report, a CSV with a line for each submission")
+    grade.add_argument("--html", metavar="FOLDER", help="pages that say why, one for each submission")
+    grade.add_argument("--gradebook", metavar="FILE", help="the scores as `nbgrader export` writes them")
+    grade.add_argument(
+        "--jobs", type=int, default=0, metavar="N", help="how many side by side (default: as many as cores)"
+    )
+    grade.add_argument("--seconds", type=float, default=90, help="how long one submission may take (default 90)")
+    grade.add_argument(
+        "--backend", choices=["bubblewrap", "namespaces"], help="which isolation (default: the first that works)"
+    )
+    grade.add_argument("--unsafe", action="store_true", help="without isolation: submissions can do all that you can")
+    grade.add_argument("--dask", metavar="ADDRESS", help="spread over a Dask cluster, such as tcp://10.0.0.1:8786")
+    grade.add_argument("--quiet", action="store_true", help="no progress bar")
+
     command("lab", run_lab, "open JupyterLab on the book", image=False).set_defaults(args=[])
     command("book", run_book, "build the static book", image=False).set_defaults(args=[])
     course = command("course", run_course, "an instructor's work with the labs", image=False)
@@ -333,6 +352,12 @@ def figure_step(name: str, image: str | None, number: int) -> Any:
     if not 1 <= number <= len(timeline):
         raise Unusable(f"{name} --step {number}: there are steps 1 to {len(timeline)}")
     return timeline.graph(number - 1)
+
+
+def run_grade(args: Any) -> int:
+    from vfslab.teach.grading.command import grade
+
+    return grade(args, Unusable)
 
 
 def run_lab(args: Any) -> int:

@@ -4,12 +4,14 @@ All attacks of a backend are one batch, side by side with honest notebooks that 
 the attacks on the solution are worth the name is seen where nothing is taken out of the package: there they work.
 """
 
+import compileall
 import os
 import re
 import shutil
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +20,7 @@ from vfslab.teach.grading.box import Contents, descendants
 from vfslab.teach.grading.report import plain, write_csv, write_html
 from vfslab.teach.source import PACKAGE
 
-CODE = {f"fetch: {name}": text for name, text in attacks.FETCH.items()}
+CODE = {"fetch: every way to the solution": attacks.EVERY_WAY}
 CODE |= {f"forge: {name}": text for name, text in attacks.FORGE.items()}
 CODE |= {f"harm: {name}": text for name, (text, _reason) in attacks.HARM.items()}
 
@@ -28,7 +30,7 @@ def rows(request, tmp_path_factory):
     """Return {attack: row} of one batch on a backend, {"honest": row} among them."""
     backend = workshop.backend_or_skip(request.param)
     notebooks = {name: workshop.answering(text) for name, text in CODE.items()}
-    notebooks |= {"network": workshop.answering(LISTENERS), "honest": workshop.solved(), **edited()}
+    notebooks["honest"] = workshop.solved()
     with Listener() as listener:
         notebooks["network"] = workshop.answering(NETWORK.format(port=listener.port, name=listener.name))
         made = workshop.grade_many(notebooks, tmp_path_factory.mktemp("attacks"), workshop.small_batch(backend))
@@ -36,7 +38,6 @@ def rows(request, tmp_path_factory):
     return made
 
 
-LISTENERS = "pass"
 NETWORK = """
 import socket
 told = []
@@ -85,43 +86,7 @@ class Listener:
             each.close()
 
 
-def edited():
-    """Return {name: notebook} of those that change the notebook rather than the answer."""
-    made = {}
-    for name, change in EDITS.items():
-        made[f"edit: {name}"] = workshop.answering("pass")
-        change(made[f"edit: {name}"])
-    return made
-
-
-def check_cell(source, outputs=(), **metadata):
-    from vfslab.teach.labs.starter import code, marks
-
-    cell = code(source, **metadata)
-    cell |= {"id": "check-plain_names", "outputs": list(outputs), "execution_count": 1}
-    cell["metadata"]["nbgrader"] = marks("check-plain_names", points=100)
-    return cell
-
-
-def answer_as_check(made):
-    made["cells"][0]["metadata"]["nbgrader"]["grade"] = True
-    made["cells"][0]["metadata"]["vfslab_grading"] = {"check": "plain_names", "held": True}
-    made["cells"][0]["metadata"]["vfslab"] = {"check": "plain_names"}
-    made["cells"][0]["metadata"]["tags"] = ["nbval-skip"]
-
-
-EDITS = {
-    "check cell that passes": lambda made: made["cells"].append(check_cell("pass")),
-    "check cells deleted": lambda made: None,
-    "outputs that are right": lambda made: made["cells"].append(
-        check_cell("pass", [{"output_type": "stream", "name": "stdout", "text": "holds"}])
-    ),
-    "skip tags": lambda made: made["cells"].append(check_cell("0/0", tags=["nbval-skip", "raises-exception"])),
-    "answer that calls itself a check": answer_as_check,
-    "name of a kernel": lambda made: made["metadata"]["kernelspec"].update(name="../../bin/sh", argv=["/bin/sh"]),
-    "more points": lambda made: made["metadata"].update(points=1000, lab="path_walk"),
-}
-WRONG = [*CODE, *(f"edit: {name}" for name in EDITS), "network"]
+WRONG = [*CODE, "network"]
 
 
 @pytest.mark.parametrize("attack", WRONG)
@@ -166,8 +131,8 @@ def boxes():
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            command = open(f"/proc/{pid}/cmdline", "rb").read()
-            parent = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[1])
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
         if b"/box/inside" in command and (parent == 1 or int(pid) in set(descendants(os.getpid()))):
@@ -190,15 +155,20 @@ def test_the_reports_hold_no_commands_and_no_scripts(rows, tmp_path):
     assert plain("\x1b[2Ja\x1b]0;owned\x07b") == "ab"
 
 
-def test_attacks_on_the_solution_work_where_the_package_still_holds_it(tmp_path):
-    backend = workshop.backend_or_skip("namespaces")
-    package = tmp_path / "package"
-    shutil.copytree(PACKAGE, package / "vfslab", ignore=shutil.ignore_patterns("*.pyc"))
-    for path in [tmp_path, package, *package.rglob("*")]:
+@pytest.fixture(scope="module")
+def unstripped(tmp_path_factory):
+    """Return {way: row} in a box whose package is whole."""
+    backend = workshop.backend_or_skip(workshop.ISOLATED[-1])
+    folder = tmp_path_factory.mktemp("unstripped")
+    package = folder / "package"
+    shutil.copytree(PACKAGE, package / "vfslab", ignore=shutil.ignore_patterns("*.pyc", "figures", "explorer"))
+    compileall.compile_dir(str(package), quiet=2, stripdir=str(package), prependdir="/box/package")
+    for path in [folder, package, *package.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
-    import compileall
-
-    compileall.compile_dir(str(package / "vfslab" / "fs"), quiet=2)
     notebooks = {name: workshop.answering(text) for name, text in attacks.FETCH.items()}
-    made = workshop.grade_many(notebooks, tmp_path, workshop.small_batch(backend), Contents(package))
-    assert [name for name, row in made.items() if row.points == 0] == []
+    return workshop.grade_many(notebooks, folder, workshop.small_batch(backend, ["plain_names"]), Contents(package))
+
+
+@pytest.mark.parametrize("way", attacks.FETCH)
+def test_this_way_leads_to_the_solution_where_the_package_still_holds_it(unstripped, way):
+    assert unstripped[way].points > 0, unstripped[way]

@@ -171,22 +171,16 @@ def watched(box: Box, runner: subprocess.Popen, deadline: float, stop: threading
     return "the notebook's process ended" if ended else None
 
 
+# jsonschema, which nbformat uses, takes a grammar of addresses if it is there: a second that no notebook needs.
+START = "import sys; sys.modules['rfc3987_syntax'] = None; import pytest; sys.exit(pytest.main())"
+
+
 def runner_command(path: Path, folder: Path, batch: Batch) -> list[str]:
     """Return the command that runs pytest with nothing of the surroundings in it: no conftest, no other plugins."""
-    command = [
-        sys.executable,
-        "-B",
-        "-m",
-        "pytest",
-        "--nbval",
-        "-p",
-        "nbval.plugin",
-        "-p",
-        "vfslab.teach.grading.plugin",
-    ]
-    command += ["-p", "no:cacheprovider", "--noconftest", "--rootdir", str(folder), "--confcutdir", str(folder)]
-    command += ["-c", str(folder / "pytest.ini"), "--nbval-cell-timeout", str(batch.cell_seconds)]
-    return [*command, "--nbval-kernel-startup-timeout", "30", "--color", "no", "--tb", "no", "-q", str(path)]
+    made = [sys.executable, "-B", "-c", START, "-p", "nbval.plugin", "-p", "vfslab.teach.grading.plugin", "--nbval"]
+    made += ["-p", "no:cacheprovider", "--noconftest", "--rootdir", str(folder), "--confcutdir", str(folder)]
+    made += ["-c", str(folder / "pytest.ini"), "--nbval-cell-timeout", str(batch.cell_seconds)]
+    return [*made, "--nbval-kernel-startup-timeout", "30", "--color", "no", "--tb", "no", "-q", str(path)]
 
 
 def runner_environment(folder: Path, results: Path, box: Box) -> dict[str, str]:
