@@ -124,10 +124,12 @@ def try_it_wrong(page, number, numbers):
 
 def press_the_button(page):
     """Press the Check button, and see all that holds."""
-    button = page.locator(".jp-Notebook button:has-text('Check all')")
+    button = page.locator("button:has-text('Check all')")
+    cell = page.locator(".jp-Notebook .jp-Cell").filter(has=button)
     button.click()
-    page.wait_for_selector(".jp-Notebook .jp-OutputArea-output >> text=short_balance", timeout=20_000)
-    told = page.locator(".jp-Notebook .jp-Cell:has(button) .jp-OutputArea-output").last.inner_text()
+    cell.locator("text=short_balance").first.wait_for(timeout=20_000)
+    page.wait_for_timeout(1500)
+    told = cell.inner_text()
     assert told.count("holds") == 15 and "not yet" not in told, told
     button.scroll_into_view_if_needed()
     page.wait_for_timeout(500)

@@ -13,6 +13,7 @@ A check never prints a grade: it holds, or not yet.
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from vfslab.init import machine as machines
@@ -24,10 +25,14 @@ from vfslab.teach.livepatch import announce, apply, arm, in_notebook, refuse_oth
 
 
 class NotYet(AssertionError):
-    """A check does not hold: its hint. A notebook shows that one line."""
+    """A check does not hold: its hint. All has been printed by then, so a notebook shows the check's name only."""
+
+    def __init__(self, check: Check):
+        super().__init__(check.hint)
+        self.check = check
 
     def _render_traceback_(self) -> list[str]:
-        return [f"Not yet: {self}"]
+        return [f"Not yet: {self.check.name}"]
 
 
 class Observed(str):
@@ -85,39 +90,37 @@ class Session:
             return
         check = self.lab.check(name)
         if not self.trial(check, seed, picture=True):
-            raise NotYet(check.hint)
+            raise NotYet(check)
 
     def trial(self, check: Check, seed: int | str = 0, picture: bool = False) -> bool:
         """Print whether a check holds, and what was otherwise if not."""
-        words = f"{check.name}: {check.says}"
         missing = self.still_stubs(check)
         if missing:
-            print(f"not yet  {words}\n         still to be written: {', '.join(missing)}")
+            report(check, "not yet", missing)
             return False
         try:
             seen = checks.observe(self.lab, check.name, seed)
         except NotImplementedError as reminder:
-            print(f"not yet  {words}\n         {reminder or 'a function is still to be written'}")
+            report(check, "not yet", str(reminder) or "a function is still to be written")
             return False
         wrong = checks.first_difference(seen, checks.expected(self.lab, check.name, seed))
         note(self.lab.name, check.name, wrong is None)
         if wrong is None:
-            print(f"holds    {words}")
+            report(check, "holds")
             return True
-        print(f"not yet  {words}\n         {wrong}\n         Hint: {check.hint}")
+        report(check, "not yet", str(wrong), f"Hint: {check.hint}")
         if picture:
             self.show(check, seed, wrong)
         return False
 
-    def still_stubs(self, check: Check) -> list[str]:
-        """Return the functions that a check's step asks for and no cell has brought yet."""
-        step = self.lab.step_of(check.name)
+    def still_stubs(self, check: Check) -> str:
+        """Return what a check waits for: a kernel of the lab, or functions that no cell has brought yet; else ""."""
         brought = {key: change.told for patch in cpu.klp_patches for key, change in patch.changes.items()}
-        return [
-            name
-            for file, name in map(split_ask, step.asks)
-            if brought.get((file, name), "ENOSYS") in ("ENOSYS", "for now")
-        ]
+        asked = [split_ask(ask) for ask in self.lab.step_of(check.name).asks]
+        if not any(key in brought for key in asked):
+            return "no kernel of this lab runs: k = lab.boot(), then run your cells once more"
+        missing = [name for file, name in asked if brought.get((file, name), "ENOSYS") in ("ENOSYS", "for now")]
+        return f"still to be written: {', '.join(missing)}" if missing else ""
 
     def show(self, check: Check, seed: int | str, wrong: checks.Difference) -> None:
         """Show the calls and the objects of the moment at which it went wrong."""
@@ -148,6 +151,14 @@ class Session:
     def progress(self) -> Any:
         """Return how far this lab has come, as the learner's own file has it."""
         return Progress([self.lab.name])
+
+
+def report(check: Check, word: str, *more: str) -> None:
+    """Print what there is to say of a check: whether it holds, and below that what was otherwise."""
+    text = f"{check.name}: {check.says}"
+    print(f"{word:<9}{text}")
+    for each in more:
+        print(textwrap.fill(each, 100, initial_indent=" " * 9, subsequent_indent=" " * 13))
 
 
 def moment(film: Any) -> int:

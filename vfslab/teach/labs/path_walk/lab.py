@@ -120,7 +120,7 @@ LAB = Lab(
                 Check(
                     name="who_may_search",
                     points=3,
-                    says="each directory on the way is asked whether it is one, and whether the task may search it",
+                    says="each name is looked up in a directory that the task may search",
                     hint="may_lookup comes before every name, the last one too. First the kind of the inode (ENOTDIR), "
                     "then the permission (EACCES).",
                 ),
