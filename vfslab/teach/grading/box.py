@@ -170,7 +170,9 @@ def parents(binds: list[tuple[str, str]]) -> list[str]:
 def namespaces(contents: Contents, given: dict[str, Any], empty: str) -> list[str]:
     """Return the command that runs a box by our own means."""
     binds = [*contents.binds, *((empty, path) for path in contents.hidden)]
-    spec = {"root": empty, "binds": binds, "links": root_links(), "disk": DISK, "env": ENVIRONMENT}
+    root = empty + "-root"  # is mounted upon, so it cannot be the empty folder too
+    os.mkdir(root)
+    spec = {"root": root, "binds": binds, "links": root_links(), "disk": DISK, "env": ENVIRONMENT}
     spec["command"] = inner_command(given)
     return [base_python(), "-I", "-S", "-B", str(HERE / "namespaces.py"), json.dumps(spec)]
 

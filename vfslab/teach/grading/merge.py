@@ -62,10 +62,13 @@ def plain_file(path: Path) -> bytes:
     except OSError as error:
         link = path.is_symlink()
         raise Refused("a symbolic link, not a file" if link else f"cannot be opened: {error.strerror}") from None
-    with open(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise Refused("not a plain file")
-        return fitting(file.read(MOST_BYTES + 1))
+        with open(fd, "rb", closefd=False) as file:
+            return fitting(file.read(MOST_BYTES + 1))
+    finally:
+        os.close(fd)
 
 
 def fitting(content: bytes) -> bytes:

@@ -20,6 +20,7 @@ NR, ARCH, ARG0 = 0, 4, 16
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER, PR_SET_NO_NEW_PRIVS = 22, 2, 38
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
 NEW_NAMESPACE = 0x7E020000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 X32 = 0x40000000
@@ -94,6 +95,11 @@ def program(machine: str) -> bytes | None:
             code += [(EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, refused)]
     code.append((RETURN, 0, 0, ALLOW))
     return b"".join(struct.pack("=HBBI", *step) for step in code)
+
+
+def end_with_parent() -> None:
+    """Be killed when the process ends that started this one. To become another user has undone it."""
+    control(PR_SET_PDEATHSIG, SIGKILL, 0)
 
 
 def no_new_privileges() -> None:

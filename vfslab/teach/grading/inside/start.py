@@ -22,6 +22,7 @@ def main(given: dict) -> None:
     limit(given["limits"])
     import seccomp
 
+    seccomp.end_with_parent()
     seccomp.no_new_privileges()
     filtered = seccomp.install()
     confirm()
