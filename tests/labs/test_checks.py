@@ -1,5 +1,6 @@
 """A check plays its scene on kernels of its own, compares with the package, and says what was otherwise."""
 
+import dataclasses
 import json
 
 import pytest
@@ -101,6 +102,39 @@ def test_a_function_that_raises_is_told_with_its_error(lab, capsys):
     with pytest.raises(NotYet):
         lab.check("plain_names")
     assert "is AttributeError: " in capsys.readouterr().out
+
+
+def test_a_function_that_ends_the_process_ends_the_round_only(lab):
+    apply(None, "fs/namei.py", "def may_lookup(nd):\n    raise SystemExit('enough')\n")
+    seen = checks.observe(LAB, "plain_names")
+    assert [notes[-1][1] for notes in seen] == ["SystemExit: enough"] * 3
+
+
+def test_a_loop_that_swallows_every_exception_is_ended_all_the_same(lab):
+    text = "def may_lookup(nd):\n    for _ in range(2):\n        try:\n            while True:\n                pass\n"
+    apply(None, "fs/namei.py", text + "        except BaseException:\n            pass\n    raise ENOTDIR(nd.last)\n")
+    quick = dataclasses.replace(LAB, seconds=0.2)
+    seen = checks.observe(quick, "plain_names")
+    assert checks.first_difference(seen, checks.expected(LAB, "plain_names")) is not None
+
+
+@pytest.mark.parametrize("body", ["        pass", "        walk_component(nd, 0)"])
+def test_of_a_walk_without_end_the_beginning_is_shown(lab, body, capsys, monkeypatch):
+    lab.lab = dataclasses.replace(LAB, seconds=0.3)
+    text = f"def link_path_walk(text, nd):\n    nd.last = b'.'\n    while True:\n{body}\n"
+    apply(None, "fs/namei.py", "def handle_dots(nd):\n    pass\n")
+    apply(None, "fs/namei.py", text)
+    with pytest.raises(NotYet):
+        lab.check("plain_names")
+    out = capsys.readouterr().out
+    assert "is no end" in out and "link_path_walk" in out and len(out) < 100_000
+
+
+def test_a_trace_shows_the_objects_and_functions_of_the_lab(lab):
+    k = next(iter(cpu.klp_patches)).machine
+    film = lab.trace(k.process().mkdir, "/a/new", more="ramfs_mkdir")
+    functions = [call.function for call in film.calls()]
+    assert functions[0] == "path_init" and "ramfs_mkdir" in functions and film.error is None
 
 
 def test_a_session_runs_all_shown_checks_and_raises_nothing(lab, capsys):

@@ -30,6 +30,8 @@ from vfslab.teach.labs.model import Check, Lab
 from vfslab.teach.labs.world import make_dev, pinned
 from vfslab.teach.livepatch import suspended
 
+FEW = 4  # items of a list that a difference tells
+
 
 class TooLong(BaseException):
     """The learner's function has not come to an end in time."""
@@ -43,6 +45,7 @@ class Stage(Machine):
     """The kernel of one round of a scene, and what was noted on it.
 
     watch   the number of the note whose action is to be filmed; film: its Timeline
+    late    the time is over
     """
 
     def __init__(self, lab: Lab, check: Check, watch: int | None = None):
@@ -51,6 +54,7 @@ class Stage(Machine):
         self.lab, self.check, self.watch = lab, check, watch
         self.notes: list[list[Any]] = []
         self.film: Any = None
+        self.late = False
 
     def note(self, words: str, action: Callable, *args: Any, tell: Callable[[Any], Any] = lambda value: value) -> Any:
         """Do something and note what came of it: tell(result), or an errno's name. Return what is noted.
@@ -67,12 +71,14 @@ class Stage(Machine):
             outcome = errno.errorcode.get(error.errno or 0, str(error))
         except NotImplementedError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.notes[-1][1] = f"{type(error).__name__}: {error}"
             raise SceneOver from error
         except TooLong:
+            self.late = True
+        if self.late:
             self.notes[-1][1] = "no end"
-            raise
+            raise TooLong
         self.notes[-1][1] = outcome
         return outcome
 
@@ -160,7 +166,7 @@ def play(lab: Lab, check: Check, seed: int | str, number: int, watch: int | None
     stage = Stage(lab, check, watch)
     scene = lab.scene(check.name)
     try:
-        with at_most(lab.seconds):
+        with at_most(lab.seconds, stage):
             scene(stage, stage.process(), random.Random(f"{check.name} {seed} {number}"))
     except (SceneOver, TooLong):
         pass
@@ -179,17 +185,21 @@ def canonical(observation: Any) -> str:
 
 
 @contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Raise TooLong inside if it takes longer; where there is no timer (a browser) there is no limit."""
+def at_most(seconds: float, stage: Stage) -> Iterator[None]:
+    """Raise TooLong inside if it takes longer, and again each second: a function may have swallowed it.
+
+    Where there is no timer (a browser, another thread than the first) there is no limit.
+    """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ring(*_: Any) -> None:
+        stage.late = True
         raise TooLong
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
     try:
         yield
     finally:
@@ -207,7 +217,11 @@ class Difference:
         self.round, self.note, self.words, self.seen, self.wanted = number, note, words, seen, wanted
 
     def __str__(self) -> str:
-        return f"{self.words}: should be {told(self.wanted)}, is {told(self.seen)}"
+        wanted, seen, same = self.wanted, self.seen, 0
+        if isinstance(wanted, list) and isinstance(seen, list):
+            pairs = enumerate(zip(wanted, seen, strict=False))
+            same = next((place for place, (one, other) in pairs if one != other), min(len(wanted), len(seen)))
+        return f"{self.words}: should be {told(rest(wanted, same))}, is {told(rest(seen, same))}"
 
 
 def first_difference(seen: list, wanted: list) -> Difference | None:
@@ -224,6 +238,13 @@ def first_difference(seen: list, wanted: list) -> Difference | None:
     if len(seen) != len(wanted):
         return Difference(len(seen), 0, "the next round", "never reached", "reached")
     return None
+
+
+def rest(value: Any, same: int) -> Any:
+    """Return a long list from where it is otherwise, and only a few items of it; anything else as it is."""
+    if not isinstance(value, list) or len(value) <= FEW:
+        return value
+    return ["..."] * (same > 0) + value[same : same + FEW] + ["..."] * (len(value) > same + FEW)
 
 
 def told(value: Any) -> str:

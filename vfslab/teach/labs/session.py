@@ -6,6 +6,7 @@
     lab.check("plain_names", seed=7)   the same with other problems; there is no end of seeds
     lab.check()                        all shown checks, and what they say
     lab.button()                       the same by a button
+    lab.trace(p.stat, "/a")            the calls and objects of one system call, step by step
     lab.observe("plain_names", 7)      what the scene shows with this code, as one line of JSON
 
 A check never prints a grade: it holds, or not yet.
@@ -13,6 +14,7 @@ A check never prints a grade: it holds, or not yet.
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from typing import Any
 
@@ -22,6 +24,9 @@ from vfslab.teach.labs import checks
 from vfslab.teach.labs.model import Check, Lab, split_ask
 from vfslab.teach.labs.record import Progress, note
 from vfslab.teach.livepatch import announce, apply, arm, in_notebook, refuse_others
+
+A_LOOK = 0.1  # seconds of an endless walk that are filmed
+MANY_CALLS = 2000  # more are no picture any more
 
 
 class NotYet(AssertionError):
@@ -124,8 +129,14 @@ class Session:
 
     def show(self, check: Check, seed: int | str, wrong: checks.Difference) -> None:
         """Show the calls and the objects of the moment at which it went wrong."""
-        _notes, film = checks.play(self.lab, check, seed, wrong.round, wrong.note)
+        lab = self.lab
+        if wrong.seen == "no end":
+            lab = dataclasses.replace(lab, seconds=A_LOOK)  # its beginning will do: the film of ten seconds is long
+        _notes, film = checks.play(lab, check, seed, wrong.round, wrong.note)
         if film is None or not len(film):
+            return
+        if sum(1 for _ in film.calls()) > MANY_CALLS:
+            print("It begins like this, and goes on:", *str(film).splitlines()[:30], sep="\n         ")
             return
         film.step = moment(film)
         if in_notebook():
@@ -134,6 +145,13 @@ class Session:
             display(film)
         else:
             print(film.text())
+
+    def trace(self, action: Any, *args: Any, more: str = "", **keywords: Any) -> Any:
+        """Return a Timeline of one call with the functions and objects of this lab; more: names of further functions."""
+        from vfslab.teach.notebook import trace
+
+        functions = [*self.lab.stations, *more.split()] or None
+        return trace(action, *args, view=self.lab.view, functions=functions, **keywords)
 
     def observe(self, name: str, seed: int | str = 0) -> Observed:
         """Return what the scene of a check shows with the code that is in force, as one line of JSON."""
