@@ -1,0 +1,15 @@
+"""An extent of exactly 32768 blocks is called unwritten.
+
+fails: longest
+"""
+
+
+# step 3
+def read_extents(inode: Inode, node: bytes, entries: int, first: int, end: int, block: int | None) -> list[Run]:
+    runs = []
+    for start, length, high, low in _each_extent(node[HEADER : HEADER + ENTRY * entries]):
+        state = EXT4_MAP_MAPPED
+        if length >= EXT_INIT_MAX_LEN:
+            length, state = length - EXT_INIT_MAX_LEN, EXT4_MAP_UNWRITTEN
+        runs.append((start, length, high << 32 | low, state))
+    return runs

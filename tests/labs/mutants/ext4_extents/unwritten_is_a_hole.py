@@ -1,0 +1,16 @@
+"""Unwritten extents are called holes.
+
+fails: reserved
+also: longest
+"""
+
+
+# step 3
+def read_extents(inode: Inode, node: bytes, entries: int, first: int, end: int, block: int | None) -> list[Run]:
+    runs = []
+    for start, length, high, low in _each_extent(node[HEADER : HEADER + ENTRY * entries]):
+        state = EXT4_MAP_MAPPED
+        if length > EXT_INIT_MAX_LEN:
+            length, state = length - EXT_INIT_MAX_LEN, EXT4_MAP_HOLE
+        runs.append((start, length, high << 32 | low, state))
+    return runs
