@@ -7,6 +7,7 @@ import pytest
 
 import vfslab
 from vfslab.kernel.trace import function_graph
+from vfslab.kernel.tracepoint import describe
 
 
 @pytest.fixture
@@ -129,3 +130,9 @@ def test_a_thread_of_another_kernel_does_not_disturb(booted):
             stop.set()
             thread.join()
     assert [root.function for root in trace.roots] == ["sys_mkdirat"] * 20
+
+
+def test_a_few_numbers_are_told_as_they_are_and_more_are_counted():
+    assert describe((1, 587, 3)) == "(1, 587, 3)"
+    assert describe([(0, 4, 100, 1), (4, 2, 300, 2)]) == "[(0, 4, 100, 1), (4, 2, 300, 2)]"
+    assert describe((1, "a")) == "tuple[2]" and describe([1] * 5) == "list[5]" and describe(()) == "tuple[0]"

@@ -27,6 +27,9 @@ class Point(NamedTuple):
     call: Call | None
 
 
+FEW = 4  # so many numbers are told one by one
+
+
 def tracepoint(name: str, **values: Any) -> None:
     """Report a named event to the tracers of the running kernel; callers test `cpu.kernel.tracers` first.
 
@@ -54,6 +57,13 @@ def describe(value: Any) -> str:
         return f"[{len(value)} bytes]"
     if isinstance(value, bool) or value is None or isinstance(value, int | float | str):
         return repr(value)
+    if isinstance(value, list | tuple) and 0 < len(value) <= FEW and all(map(is_numbers, value)):
+        return repr(value)  # what a mapping says, such as (1, 587, 3), and a few runs
     if isinstance(value, list | tuple | dict | set):
         return f"{type(value).__name__}[{len(value)}]"
     return getattr(value, "__name__", type(value).__name__)
+
+
+def is_numbers(value: Any) -> bool:
+    """Return whether a value is a number, or a few numbers."""
+    return isinstance(value, int) or (isinstance(value, tuple) and len(value) <= FEW and all(map(is_numbers, value)))
