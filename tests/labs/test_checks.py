@@ -11,7 +11,7 @@ from vfslab.teach import labs
 from vfslab.teach.labs import checks, record
 from vfslab.teach.labs.model import NoLab, load
 from vfslab.teach.labs.session import NotYet
-from vfslab.teach.livepatch import apply
+from vfslab.teach.livepatch import apply, suspended
 
 LAB = load("path_walk")
 ANYBODY = "def may_lookup(nd):\n    if nd.inode.i_mode & S_IFMT != S_IFDIR:\n        raise ENOTDIR(nd.last)\n"
@@ -63,6 +63,15 @@ def test_the_picture_is_of_the_failing_call_and_stands_at_the_error(lab):
     from vfslab.teach.labs.session import moment
 
     assert film.steps[moment(film)].call.error == "ENOTDIR"
+
+
+def test_a_call_that_was_counted_is_filmed_too(lab):
+    """Two tracers at a time there cannot be."""
+    notes = checks.expected(LAB, "known_names")[0]
+    number = next(n for n, (words, _) in enumerate(notes) if "how often" in words)
+    with suspended():
+        _notes, film = checks.play(LAB, LAB.check("known_names"), 0, 0, number)
+    assert [call.function for call in film.calls()][:2] == ["path_init", "link_path_walk"]
 
 
 def test_what_is_still_to_be_written_is_said_and_is_no_failure_of_another_kind(lab, capsys):

@@ -38,5 +38,5 @@ def test_every_check_is_failed_by_a_mutant_of_its_own():
 
 def test_a_walk_without_end_is_ended_and_told():
     loop = "def link_path_walk(text, nd):\n    while True:\n        pass\n"
-    failed = failing(LAB, {(1, "link_path_walk"): loop})
+    failed = failing(LAB, {(1, "link_path_walk"): loop}, seconds=0.2)
     assert told(failed["plain_names"].seen) == "no end"

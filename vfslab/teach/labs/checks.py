@@ -19,7 +19,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from vfslab.init.machine import Machine
@@ -102,12 +102,15 @@ class Stage(Machine):
         wanted = functions.split() if isinstance(functions, str) else list(functions)
 
         def counted() -> dict[str, int]:
-            with function_graph(self.kernel, functions=wanted) as trace:
+            # while it is filmed nobody reads the number, and there is one tracer at a time
+            filmed = self.watch == len(self.notes) - 1
+            tracer = nullcontext() if filmed else function_graph(self.kernel, functions=wanted)
+            with tracer as trace:
                 try:
                     action(*args)
                 except OSError:
                     pass
-            return {name: len(trace.find(name)) for name in wanted}
+            return {} if filmed else {name: len(trace.find(name)) for name in wanted}
 
         return self.note(words, counted)
 
@@ -252,6 +255,8 @@ def told(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
+        if len(value) == 1:
+            return told(next(iter(value.values())))  # what was counted stands in the words
         return ", ".join(f"{name} {told(each)}" for name, each in value.items())
     if isinstance(value, list):
         return "; ".join(map(told, value)) or "nothing"
