@@ -85,7 +85,8 @@ HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>{title}</title><style>
 body {{ font: 1em/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #111; background: #fff }}
 table {{ border-collapse: collapse; width: 100% }}
-td, th {{ border-bottom: 1px solid #bbb; padding: .3em .6em; text-align: left; vertical-align: top; overflow-wrap: anywhere }}
+td, th {{ border-bottom: 1px solid #bbb; padding: .3em .6em; text-align: left; vertical-align: top; overflow-wrap: break-word }}
+th, .short {{ white-space: nowrap }} td.long {{ overflow-wrap: anywhere; min-width: 12em }}
 .number {{ text-align: right; white-space: nowrap }} .held {{ color: #00563b }} .not {{ color: #8a1c00 }}
 pre {{ background: #f3f3f3; padding: .6em; white-space: pre-wrap; overflow-wrap: anywhere }}
 </style></head><body>
@@ -119,8 +120,8 @@ def index_page(rows: list[Row], lab: Lab) -> Iterable[str]:
     yield '<table><thead><tr><th scope="col">Submission<th scope="col">Status<th scope="col" class="number">Points'
     yield '<th scope="col">Reason<th scope="col" class="number">Seconds</tr></thead><tbody>'
     for number, row in enumerate(rows, 1):
-        yield f'<tr><td><a href="{page(number)}">{safe(row.submission)}</a><td>{safe(row.status)}'
-        yield f'<td class="number">{row.points:g} of {lab.points:g}<td>{safe(row.reason)}<td class="number">{row.seconds:.1f}</tr>'
+        yield f'<tr><td class="long"><a href="{page(number)}">{safe(row.submission)}</a><td class="short">{safe(row.status)}'
+        yield f'<td class="number">{row.points:g} of {lab.points:g}<td class="long">{safe(row.reason)}<td class="number">{row.seconds:.1f}</tr>'
     yield '</tbody></table><h2>Checks</h2><table><thead><tr><th scope="col">Check<th scope="col">What holds'
     yield '<th scope="col" class="number">Points<th scope="col" class="number">Held</tr></thead><tbody>'
     for check in lab.checks.values():
@@ -140,9 +141,9 @@ def submission_page(row: Row, lab: Lab, seeds: dict[str, int]) -> Iterable[str]:
     yield '<th scope="col" class="number">Points<th scope="col">Why, and how to see it again</tr></thead><tbody>'
     for each in row.outcomes:
         check = lab.check(each.check)
-        result = '<td class="held">holds' if each.held else '<td class="not">does not hold'
+        result = '<td class="short held">holds' if each.held else '<td class="short not">does not hold'
         yield f"<tr><td>{safe(each.check)}<td>{safe(check.says)}{result}"
-        yield f'<td class="number">{each.points:g} of {each.most:g}<td>{safe(each.reason)}'
+        yield f'<td class="number">{each.points:g} of {each.most:g}<td class="long">{safe(each.reason)}'
         if not each.held:
             yield f" <br>Hint: {safe(check.hint)}"
             if each.check in seeds:

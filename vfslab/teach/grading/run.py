@@ -20,10 +20,10 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vfslab.teach.grading.box import Box, Contents
-from vfslab.teach.grading.merge import Refused, Submission, answer_ids, answers, merged
+from vfslab.teach.grading.merge import Refused, answer_ids, answers, merged
 from vfslab.teach.labs.model import Lab, load
 from vfslab.teach.source import PACKAGE
 
@@ -40,6 +40,15 @@ class Batch:
     expected: dict[str, str]
     cell_seconds: float = CELL_SECONDS
     all_seconds: float = ALL_SECONDS
+
+
+class Handed(Protocol):
+    """What can be graded: a Submission here, or one that was read on another machine (dask.py)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def content(self) -> bytes: ...
 
 
 @dataclass
@@ -86,7 +95,7 @@ def prepare(lab: Lab, backend: str, seeds: dict[str, int] | None = None, **times
     return Batch(lab.name, backend, seeds, expected, **times)
 
 
-def grade(submission: Submission, batch: Batch, contents: Contents, stop: threading.Event | None = None) -> Row:
+def grade(submission: Handed, batch: Batch, contents: Contents, stop: threading.Event | None = None) -> Row:
     """Return the row of one submission. Nothing that it holds makes this raise, or last longer than it may."""
     lab = load(batch.lab)
     row = Row(submission.name)
