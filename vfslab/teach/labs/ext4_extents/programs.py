@@ -27,7 +27,7 @@ class Shell:
     """One process on a kernel that has an image of ext4 as /dev/vda."""
 
     def __init__(self, k: Any, image: bytes):
-        self.k, self.image, self.p = k, bytes(image), k.process()
+        self.k, self.image, self.p, self.late = k, bytes(image), k.process(), False
         k.attach("vda", self.image, read_only=True)
         self.p.mkdir("/mnt")
         self.raw = RawExt4(self.p, "/dev/vda")
@@ -61,8 +61,7 @@ class Shell:
             content = b"".join(cat(self.p, path))
             size = self.raw.block_size
             for at in range(0, min(len(content), most * size), size):
-                piece = content[at : at + size]
-                print(f"  {at // size:3}  {text(piece, 60).splitlines()[0] if any(piece) else f'{len(piece)} zeros'}")
+                print(f"  {at // size:3}  {first_line(content[at : at + size])}")
             if len(content) > most * size:
                 print(f"  ... {len(content)} bytes in all")
 
@@ -81,21 +80,24 @@ class Shell:
         """Print what the kernel says of one block of a file: hole, written or unwritten, where, and how far."""
         self.run(f"block {lblk} of {path}", lambda: print(acts.mapped(self.p, path, lblk)))
 
-    def nodes_read(self, path: str, lblk: int) -> None:
-        """Print how many nodes of the tree the kernel reads to find one block of a file."""
+    def nodes_read(self, path: str, lblk: int) -> int:
+        """Print and return how many nodes of the tree the kernel reads to find one block of a file."""
         from vfslab.kernel.trace import function_graph
 
         def count() -> None:
             with function_graph(self.k.kernel, functions=["read_extent_tree_block"]) as trace:
                 acts.mapped(self.p, path, lblk)
-            print(f"block {lblk}: {len(trace.find('read_extent_tree_block'))} nodes read")
+            found.append(len(trace.find("read_extent_tree_block")))
+            print(f"block {lblk}: {found[0]} nodes read")
 
+        found: list[int] = []
         self.run(f"block {lblk} of {path}", count)
+        return sum(found)
 
     def run(self, words: str, action: Callable[[], Any]) -> None:
         """Do something; an errno, a function still to be written and an endless loop are one line each."""
         try:
-            with at_most(LIMIT):
+            with at_most(LIMIT, self):
                 action()
         except OSError as error:
             print(f"{words}: {error.strerror}")
@@ -131,21 +133,35 @@ class Shell:
             self.run("mount", lambda: p.mount("/dev/vdb", "/copy", "ext4", "ro"))
             if p.path.ismount("/copy"):
                 before = len(self.k.dmesg())
-                self.run(f"cat {path}", lambda: self.cat_copy(path))
+                self.run(f"cat {path}", lambda: self.show_copy(path))
                 for line in self.k.dmesg()[before:][-1:]:
                     print(f"  log: {line}")
                 p.umount("/copy")
         finally:
             self.k.detach("vdb")
 
-    def cat_copy(self, path: str) -> None:
-        """Print how a file of the changed copy begins, its first lines; a function that fell over the damage is one line."""
+    def show_copy(self, path: str) -> None:
+        """Print how the first blocks of a file of the changed copy begin; what the functions fall over is one line."""
+        size = self.raw.block_size
         try:
-            print(text(b"".join(cat(self.p, f"/copy/{path}")), 70))
+            content = b"".join(cat(self.p, f"/copy/{path}"))
         except (OSError, NotImplementedError):
             raise
         except Exception as error:
             print(f"cat {path}: your functions fell over it: {type(error).__name__}: {error}")
+            return
+        print(f"cat {path}:")
+        for at in range(0, min(len(content), 4 * size), size):
+            print(f"  {at // size:3}  {first_line(content[at : at + size])}")
+
+
+def first_line(piece: bytes) -> str:
+    """Return how a block begins: its first line, or its bytes where they are no text."""
+    if not any(piece):
+        return f"{len(piece)} zeros"
+    if any(byte < 32 and byte not in b"\n\t" or byte > 126 for byte in piece[:60]):
+        return f"{piece[:16].hex(' ')} ..."
+    return text(piece, 60).splitlines()[0]
 
 
 def text(data: bytes, most: int) -> str:
