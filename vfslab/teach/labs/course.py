@@ -122,11 +122,8 @@ def executed(notebook: dict[str, Any], folder: Path) -> dict[str, Any]:
     for before, after in zip(notebook["cells"], ran.cells, strict=True):
         if "nbval-check-output" in before["metadata"].get("tags", ()):
             before["execution_count"] = after.execution_count
-            before["outputs"] = [
-                {"name": "stdout", "output_type": "stream", "text": each.text.splitlines(keepends=True)}
-                for each in after.outputs
-                if each.output_type == "stream" and each.name == "stdout"
-            ]
+            printed = "".join(each.text for each in after.outputs if each.get("name") == "stdout")
+            before["outputs"] = [{"name": "stdout", "output_type": "stream", "text": printed.splitlines(keepends=True)}]
     return notebook
 
 
