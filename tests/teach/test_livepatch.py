@@ -432,6 +432,18 @@ def test_source_shows_the_package_and_linux_even_while_patched(k):
     assert "not <built-in function len>" in refusal(source, len)
 
 
+def test_source_says_whether_what_runs_is_what_it_shows(k):
+    text = text_of("fs/namei.py", package_functions("fs/namei.py")["may_lookup"])
+    livepatch.stub(k, "fs/namei.py:may_lookup")
+    assert "not what runs" in source("may_lookup").heading()
+    livepatch.apply(k, "fs/namei.py", WALK.format("pass"))
+    assert "not what runs" in source("may_lookup").heading()
+    livepatch.apply(k, "fs/namei.py", text)
+    assert "with this same text" in source("may_lookup").heading()
+    livepatch.revert()
+    assert "patched" not in source("may_lookup").heading()
+
+
 def test_the_final_cell_of_a_chapter_is_printed_and_changes_no_behaviour(k, capsys):
     assert livepatch.main(["fs/namei.py", "may_lookup", "step_into"]) == 0
     head, _, text = capsys.readouterr().out.partition("\n")

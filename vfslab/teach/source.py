@@ -18,6 +18,7 @@ import os
 import re
 import textwrap
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from vfslab.kernel.sched import cpu
@@ -101,10 +102,14 @@ class Source:
 
     def heading(self) -> str:
         """Return where it stands; and that something else runs at the moment, if it does."""
-        patched = (
-            " - patched at the moment: this is the package's, not what runs" if is_patched(self.file, self.name) else ""
-        )
-        return f"vfslab/{self.file}, line {self.line}{patched}"
+        patched = patch_on(self.file, self.name)
+        if patched is None:
+            note = ""
+        elif same_text(patched, self.text):
+            note = " - patched at the moment, with this same text: what runs is what the package has"
+        else:
+            note = " - patched at the moment: this is the package's, not what runs"
+        return f"vfslab/{self.file}, line {self.line}{note}"
 
     def __str__(self) -> str:
         counterpart = [f"# In Linux: {line}" for line in self.linux]
@@ -175,6 +180,18 @@ def linked(line: str) -> str:
     return re.sub(pattern, lambda found: f"[{found[0]}]({LINUX}{found[0]})", line)
 
 
-def is_patched(file: str, name: str) -> bool:
-    """Return whether a live patch is in force on this function."""
-    return any((file, name) in patch.names() for patch in cpu.klp_patches)
+def patch_on(file: str, name: str) -> FunctionType | None:
+    """Return the function of the package on which a live patch is in force; None if there is no patch on it."""
+    for patch in cpu.klp_patches:
+        if (file, name) in patch.names():
+            return patch.changes[file, name].function
+    return None
+
+
+def same_text(function: FunctionType, text: str) -> bool:
+    """Return whether what runs was written as text is, docstring included; spaces and comments do not count."""
+    try:
+        running = textwrap.dedent(inspect.getsource(function))
+        return ast.dump(ast.parse(running)) == ast.dump(ast.parse(textwrap.dedent(text)))
+    except (OSError, SyntaxError):  # a stub has no text
+        return False
