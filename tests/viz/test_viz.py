@@ -7,10 +7,11 @@ import subprocess
 import pytest
 
 import vfslab
+from vfslab.kernel.snapshot import LONGEST, More
 from vfslab.viz.colors import GROUPS
 from vfslab.viz.dot import to_dot
 from vfslab.viz.model import Graph, Row
-from vfslab.viz.objects import graph_of
+from vfslab.viz.objects import graph_of, show
 from vfslab.viz.render import NoEngine, engine_name, to_svg
 from vfslab.viz.text import to_text
 
@@ -110,3 +111,10 @@ def test_black_text_on_every_tint_has_a_contrast_of_at_least_seven(group):
     fill, border, _ = GROUPS[group]
     assert (luminance(fill) + 0.05) / 0.05 >= 7
     assert (luminance("#FFFFFF") + 0.05) / (luminance(border) + 0.05) >= 3
+
+
+def test_a_long_list_says_how_many_members_it_had_not_how_many_were_kept():
+    kept = tuple(range(LONGEST))
+    assert show("runs", (*kept, More(72))) == f"{LONGEST + 72} entries"
+    assert show("table", {**dict.fromkeys(kept, 0), More(72): None}) == f"{LONGEST + 72} entries"
+    assert show("runs", kept) == f"{LONGEST} entries"

@@ -192,5 +192,11 @@ def show(name: str, value: Any) -> str:
     if isinstance(value, tuple) and 0 < len(value) <= 4 and all(isinstance(item, bytes | int | str) for item in value):
         return ", ".join(show(name, item) for item in value)
     if isinstance(value, dict | tuple):
-        return f"{len(value)} entries" if value else "empty"
+        return f"{entries_in(value)} entries" if value else "empty"
     return str(value)
+
+
+def entries_in(value: Mapping[Any, Any] | tuple[Any, ...]) -> int:
+    """Return how many members a list or table had; of a long one a snapshot keeps the first and counts the rest."""
+    rest = sum(item.count - 1 for item in value if isinstance(item, More))
+    return len(value) + rest
