@@ -96,6 +96,7 @@ LAZY = {
 # Packages of other people's, and who may use them. Everywhere else: the standard library.
 OTHERS = {
     "crc32c": ["vfslab.lib"],
+    "pypdf": ["vfslab.tools"],
     "tqdm": ["vfslab.cli", "vfslab.tools", "vfslab.teach.grading"],
     "graphviz": ["vfslab.viz", "vfslab.teach"],
     "pygraphviz": ["vfslab.viz"],
