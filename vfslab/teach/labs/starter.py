@@ -135,7 +135,7 @@ def check(lab: Lab, name: str) -> Cell:
     what = lab.check(name)
     call = f'lab.check("{name}")'
     if what.hidden:
-        words = f"A hidden check, {name}: it runs when the lab is graded. {what.says} Hint: {what.hint}"
+        words = f"A hidden check, {name}: {what.says}. It runs when the lab is graded. Hint: {what.hint}"
         source = "\n".join(f"# {line}" for line in textwrap.wrap(words, 100))
         source += f"\n### BEGIN HIDDEN TESTS\n{call}\n### END HIDDEN TESTS\n"
     else:

@@ -247,7 +247,7 @@ LAB = Lab(
         "walk a tree of any depth to the leaf that is in charge, and keep what was read",
         "name the damage that a checksum tells of, and the damage that only a check of sense tells of",
     ),
-    needs="chapter 3 up to its fourth rung; Python's slices, tuples and loops",
+    needs="chapter 3 read once, up to its fourth rung; slices, tuples and loops of Python.",
     view=VIEW,
     stations=tuple(STATIONS.split()),
     for_now=(
