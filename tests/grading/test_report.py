@@ -22,9 +22,7 @@ def rows():
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "'=1", '"=1', "|x", "%x", "\x1b[0m=1"]
-)
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "'=1", '"=1', "|x", "%x", "\x1b[0m=1"])
 def test_no_cell_is_a_formula(text):
     assert cell(text).startswith("'")
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,28 +68,29 @@ class Cluster:
         from distributed import as_completed
 
         version = package_digest()
-        futures = {
-            self.client.submit(grade_there, sent(submissions[number]), batch, version, pure=False, retries=2): number
-            for number in todo
-        }
+
+        def submit(number: int) -> Any:
+            return self.client.submit(grade_there, sent(submissions[number]), batch, version, pure=False, retries=2)
+
+        futures = {submit(number): number for number in todo}
         try:
             for future in as_completed(futures):
-                yield futures[future], self.row_of(future, submissions[futures[future]])
+                number = futures[future]
+                yield number, self.row_of(future, submissions[number], partial(submit, number))
         except KeyboardInterrupt:
             self.client.cancel(list(futures))
         finally:
             self.client.close()
 
-    def row_of(self, future: Any, submission: Submission) -> Row:
-        """Return the row of a future, one that says so if its workers died."""
-        try:
-            return future.result()
-        except Exception as error:  # whatever the cluster has to say
-            return Row(
-                submission.name,
-                status="not graded",
-                reason=f"the cluster failed: {type(error).__name__}: {error}"[:300],
-            )
+    def row_of(self, future: Any, submission: Submission, again: Callable[[], Any]) -> Row:
+        """Return the row of a future. A result that is lost with its worker is worked out again, once."""
+        reason = ""
+        for each in (lambda: future, again):
+            try:
+                return each().result()
+            except Exception as error:  # whatever the cluster has to say
+                reason = f"the cluster failed: {type(error).__name__}: {error}"[:300]
+        return Row(submission.name, status="not graded", reason=reason)
 
 
 def grade_there(submission: Sent, batch: Batch, version: str) -> Row:
