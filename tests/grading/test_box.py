@@ -10,8 +10,12 @@ import pytest
 
 from tests.grading import workshop
 from vfslab.teach.grading import box
-from vfslab.teach.grading.batch import contents_for
+from vfslab.teach.grading.batch import Journal, contents_for, grade_all
+from vfslab.teach.grading.merge import Submission
+from vfslab.teach.grading.run import prepare
 from vfslab.teach.grading.strip import strip
+from vfslab.teach.labs.model import load, names
+from vfslab.teach.labs.starter import answer, notebook
 from vfslab.teach.source import package_functions, text_of
 
 LOOK = r"""
@@ -315,3 +319,23 @@ def hold(folder):
         time.sleep(1)
         print(json.dumps(list(descendants(made.process.pid))), flush=True)
         time.sleep(60)
+
+
+def test_another_function_that_does_the_same_work_goes_too(tmp_path):
+    lab = load("ext4_extents")
+    assert lab.also_gone
+    made = strip(lab, tmp_path / "made") / "vfslab"
+    for each in lab.also_gone:
+        file, _colon, name = each.partition(":")
+        text = (made / file).read_text()
+        assert f"def {name}(" in text and text_of(file, package_functions(file)[name]) not in text
+
+
+def test_every_lab_solved_gets_all_its_points_in_a_box(tmp_path):
+    backend = box.available()
+    for name in names():
+        lab = load(name)
+        made = notebook([answer(lab, step, function) for step, _file, function in lab.answers()])
+        path = workshop.write(tmp_path, name, made)
+        (row,) = grade_all([Submission(path)], prepare(lab, backend), Journal(None))
+        assert (row.status, row.points) == ("graded", lab.points), row

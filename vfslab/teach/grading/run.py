@@ -116,7 +116,17 @@ def grade(submission: Handed, batch: Batch, contents: Contents, stop: threading.
         row.status, row.reason = "not graded", f"the grader failed: {type(error).__name__}: {error}"
     row.seconds = round(time.monotonic() - began, 2)
     row.points = sum(each.points for each in row.outcomes)
+    if row.status in ("graded", "stopped"):
+        row.reason = "; ".join(each for each in (row.reason, summary(row.outcomes)) if each)
     return row
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """Return how many checks hold, and what is wrong with the first that does not."""
+    wrong = [each for each in outcomes if not each.held]
+    if not wrong:
+        return f"all {len(outcomes)} checks hold"
+    return f"{len(outcomes) - len(wrong)} of {len(outcomes)} checks hold; first {wrong[0].check}: {wrong[0].reason}"
 
 
 def run(row: Row, notebook: dict, batch: Batch, contents: Contents, folder: Path, stop: threading.Event) -> None:

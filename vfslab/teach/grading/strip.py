@@ -3,7 +3,8 @@
 The solution of a lab is the package itself, so a grader's package is made anew for each batch:
 
     graded functions       signature and docstring; the body raises ENOSYS, in the file and so in its .pyc
-    a lab's own folder     the declaration and the scenes stay; rungs.py (earlier forms of the solutions) and the prose go
+    a lab's own folder     the declaration and the scenes stay, and what they import; all else goes, such as rungs.py
+                           (earlier forms of the solutions), the prose, programs of the notebook
     the rest of teach      other labs, figures, explorer, grading: gone
     tools, cli, book       gone, unless the lab's own scenes import from them; tests were never part of the package
 
@@ -60,7 +61,7 @@ def strip(lab: Lab, target: Path) -> Path:
 def graded(lab: Lab) -> dict[str, list[str]]:
     """Return {file: functions} whose bodies go: those that are asked for, and those that the lab names beside them."""
     found = {file: list(names) for file, names in lab.graded().items()}
-    for each in getattr(lab, "also_gone", ()):
+    for each in lab.also_gone:
         file, _colon, name = each.partition(":")
         found.setdefault(file, []).append(name)
     return found
@@ -68,23 +69,35 @@ def graded(lab: Lab) -> dict[str, list[str]]:
 
 def left_out(lab: Lab) -> list[str]:
     """Return the folders and files, below the package, that this lab's box does without."""
-    wanted = imports(lab.folder)
+    here = f"teach/labs/{lab.name}/"
+    kept = needed_by_scenes(here)
     others = [path.parent.name for path in lab.folder.parent.glob("*/lab.py") if path.parent.name != lab.name]
-    gone = [each for each in LEFT_OUT if not any(is_gone(name, [each]) for name in wanted)]
+    gone = [each for each in LEFT_OUT if not any(is_gone(name, [each]) for name in kept)]
     gone += [f"teach/labs/{name}" for name in others]
-    return gone + [f"teach/labs/{lab.name}/{name}" for name in ANSWERS]
+    gone += [here + path.name for path in lab.folder.iterdir() if here + path.name not in kept]
+    return gone + [here + name for name in ANSWERS]
 
 
-def imports(folder: Path) -> set[str]:
-    """Return the files of the package that the modules of a folder import, such as "tools/image.py"."""
+def needed_by_scenes(here: str) -> set[str]:
+    """Return the files of the package that a lab's declaration and scenes import, those of its own folder among them."""
+    kept, todo = set(), [here + name for name in ("__init__.py", "lab.py", "checks.py", "hidden.py")]
+    while todo:
+        name = todo.pop()
+        if name not in kept:
+            kept.add(name)
+            if name.startswith(here) and (PACKAGE / name).exists():
+                todo += imports(PACKAGE / name)
+    return kept
+
+
+def imports(path: Path) -> set[str]:
+    """Return the files of the package that a file imports, such as "tools/image.py"."""
     found = set()
-    for path in folder.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            found |= {
-                each.partition(".")[2].replace(".", "/") + ".py" for each in modules if each.startswith("vfslab.")
-            }
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {each.partition(".")[2].replace(".", "/") + ".py" for each in modules if each.startswith("vfslab.")}
     return found
 
 

@@ -75,6 +75,7 @@ class Lab:
     """A lab as declared. boot: makes the machine that the learner works on; view, stations: what its pictures show.
 
     for_now   ("file:function", body): what a function does until its step, where that is not ENOSYS
+    also_gone other functions of the package that do the same work: a grader's box is without them too
     mistakes  common mistakes, for the instructor: (mistake, what to ask the learner)
     """
 
@@ -91,6 +92,7 @@ class Lab:
     for_now: tuple[tuple[str, str], ...] = ()
     mistakes: tuple[tuple[str, str], ...] = ()
     seconds: float = 10.0
+    also_gone: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
