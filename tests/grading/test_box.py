@@ -14,7 +14,8 @@ from vfslab.teach.grading.batch import Journal, contents_for, grade_all
 from vfslab.teach.grading.merge import Submission
 from vfslab.teach.grading.run import prepare
 from vfslab.teach.grading.strip import strip
-from vfslab.teach.labs.model import load, names
+from vfslab.teach.labs import model
+from vfslab.teach.labs.model import load
 from vfslab.teach.labs.starter import answer, notebook
 from vfslab.teach.source import package_functions, text_of
 
@@ -333,7 +334,7 @@ def test_another_function_that_does_the_same_work_goes_too(tmp_path):
 
 def test_every_lab_solved_gets_all_its_points_in_a_box(tmp_path):
     backend = box.available()
-    for name in names():
+    for name in model.names():
         lab = load(name)
         made = notebook([answer(lab, step, function) for step, _file, function in lab.answers()])
         path = workshop.write(tmp_path, name, made)
