@@ -232,7 +232,10 @@ time.sleep(60)
         "for n in range(1000):\n    with open(f'/tmp/{n}', 'wb') as f:\n        f.write(bytes(8 << 20))",
         "No space|space left",
     ),
-    "files without end": ("for n in range(10**7):\n    open(f'/tmp/{n}', 'x').close()", "files|No space|space left|KeyboardInterrupt"),
+    "files without end": (
+        "for n in range(10**7):\n    open(f'/tmp/{n}', 'x').close()",
+        "files|No space|space left|KeyboardInterrupt",
+    ),
     "output without end": ("while True:\n    print('x' * 10000)", "output|memory|time|ended|Timeout"),
     "one output of 300 MB": ("print('x' * 300_000_000)", ""),
     "flood of idle messages": (
