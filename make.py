@@ -23,7 +23,9 @@ import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.abspath(__file__))
-VENV = os.path.abspath(os.environ.get("VFSLAB_VENV") or os.path.join(TOP, ".venv"))
+# What builds the edition for the browser has a place of its own: its parts would show up in an ordinary JupyterLab.
+PLACE = os.path.join("build", "venv-lite") if sys.argv[1:2] == ["lite"] else ".venv"
+VENV = os.path.abspath(os.environ.get("VFSLAB_VENV") or os.path.join(TOP, PLACE))
 PYTHON = os.path.join(VENV, "Scripts", "python.exe") if os.name == "nt" else os.path.join(VENV, "bin", "python")
 LOG = os.path.join(VENV, "install.log")
 OLDEST, NEWEST = (3, 11), (3, 14)
